@@ -1,1 +1,3 @@
-//! x
+//! Benchside tracks translational research from the laboratory bench to the bedside and back again.
+pub mod fault;
+pub mod vocabulary;
