@@ -1,3 +1,23 @@
 //! Benchside tracks translational research from the laboratory bench to the bedside and back again.
+pub mod app;
+pub mod auth;
+pub mod db;
+pub mod discovery;
+pub mod error;
 pub mod fault;
+pub mod finding;
+pub mod http;
+pub mod id;
+pub mod identifier;
+pub mod insight;
+pub mod ledger;
+pub mod lifecycle;
+pub mod organization;
+pub mod pairing;
+pub mod person;
+pub mod transfer;
+pub mod trial;
+pub mod value;
 pub mod vocabulary;
+
+pub use error::{Error, Result};

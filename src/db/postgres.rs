@@ -1,0 +1,102 @@
+//! PostgreSQL: each thread owns one connection, each closure is its own transaction.
+use super::{
+    Address, Conn,
+    conn::{Purpose, close_nested},
+    lane::{Mode, Task},
+    left_open,
+};
+use crate::{Error, Result};
+use async_channel::Receiver;
+use diesel::{
+    PgConnection,
+    connection::{AnsiTransactionManager, TransactionManager},
+};
+use std::time::Duration;
+
+/// Attempts at one closure before its serialization failure or deadlock becomes the caller's.
+const ATTEMPTS: u32 = 5;
+
+/// A thread's connection and its queue.
+pub struct Worker {
+    /// Where to connect again.
+    pub address: Address,
+    /// The connection.
+    pub conn: Conn,
+    /// The queue, shared with the other workers.
+    pub work: Receiver<Box<dyn Task>>,
+}
+
+impl Worker {
+    /// Works until the lane is closed and empty.
+    pub fn run(mut self) {
+        while let Ok(mut task) = self.work.recv_blocking() {
+            if task.is_abandoned() {
+                continue;
+            }
+            let fate = self.attempt(&mut *task);
+            if fate.as_ref().is_err_and(Error::lost_connection) || self.is_broken() {
+                self.reconnect();
+            }
+            task.answer(fate);
+        }
+    }
+
+    fn attempt(&mut self, task: &mut dyn Task) -> Result<()> {
+        let mut attempt = 1;
+        loop {
+            let fate = match task.mode() {
+                Mode::Write => self.in_transaction(task, "BEGIN ISOLATION LEVEL READ COMMITTED"),
+                // One snapshot for all queries of a read: a list and the names in it belong together.
+                Mode::Read => self.in_transaction(task, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"),
+            };
+            match fate {
+                Err(e) if e.wants_retry() && attempt < ATTEMPTS => {
+                    std::thread::sleep(Duration::from_micros(fastrand::u64(200..1_000) << attempt));
+                    attempt += 1;
+                }
+                fate => return fate,
+            }
+        }
+    }
+
+    fn in_transaction(&mut self, task: &mut dyn Task, begin: &str) -> Result<()> {
+        AnsiTransactionManager::begin_transaction_sql(pg(&mut self.conn), begin)?;
+        let verdict = task.run(&mut self.conn);
+        let conn = pg(&mut self.conn);
+        let verdict = if close_nested(conn)? { verdict } else { verdict.and(Err(left_open())) };
+        match verdict {
+            Ok(()) => AnsiTransactionManager::commit_transaction(conn).map_err(|e| Error::NotCommitted(e.into())),
+            Err(e) => {
+                // A connection left inside a transaction is found broken, and replaced, by the caller.
+                let _ = AnsiTransactionManager::rollback_transaction(conn);
+                Err(e)
+            }
+        }
+    }
+
+    fn is_broken(&mut self) -> bool {
+        AnsiTransactionManager::is_broken_transaction_manager(pg(&mut self.conn))
+    }
+
+    /// Tries for as long as the lane is open: a restart of the server takes seconds, and callers queue meanwhile.
+    fn reconnect(&mut self) {
+        let mut pause = Duration::from_millis(10);
+        while !self.work.is_closed() {
+            match Conn::open(&self.address, Purpose::Write) {
+                Ok(conn) => {
+                    self.conn = conn;
+                    return;
+                }
+                Err(_) => std::thread::sleep(pause),
+            }
+            pause = (pause * 2).min(Duration::from_secs(1));
+        }
+    }
+}
+
+fn pg(conn: &mut Conn) -> &mut PgConnection {
+    match conn {
+        Conn::Pg(c) => c,
+        Conn::Sqlite(_) => unreachable!("SQLite has a writer thread"),
+    }
+}

@@ -1,0 +1,240 @@
+//! Every way a request can fail: one error type, and one table from code to status and title.
+//!
+//! Nothing here names a query, a path of the machine or a stack: what a caller may not know goes to the log.
+use crate::fault::Faults;
+use actix_web::{
+    HttpResponse, ResponseError,
+    http::{
+        StatusCode,
+        header::{self, HeaderValue},
+    },
+};
+use diesel::result::{DatabaseErrorKind, Error as Diesel};
+use serde_json::{Map, Value, json};
+use std::sync::Arc;
+
+/// A result whose error is the service's own.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+macro_rules! codes {
+    ($($variant:ident = $code:literal, $status:literal, $title:literal;)+) => {
+        /// The stable code of a problem.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum Code { $(#[doc = $title] $variant),+ }
+
+        impl Code {
+            /// The whole table, in the order of the documents.
+            pub const ALL: &'static [Self] = &[$(Self::$variant),+];
+            /// The string in the problem's `code`.
+            pub const fn as_str(self) -> &'static str { match self { $(Self::$variant => $code),+ } }
+            /// The HTTP status.
+            pub const fn status(self) -> u16 { match self { $(Self::$variant => $status),+ } }
+            /// The problem's `title`.
+            pub const fn title(self) -> &'static str { match self { $(Self::$variant => $title),+ } }
+        }
+    };
+}
+codes! {
+    Malformed = "malformed", 400, "The request cannot be read";
+    UnknownParameter = "unknown_parameter", 400, "There is no such query parameter here";
+    Unauthenticated = "unauthenticated", 401, "A valid access token is needed";
+    InvalidCredentials = "invalid_credentials", 401, "E-mail and password do not match";
+    NotPermitted = "not_permitted", 403, "You may not do this";
+    NotFound = "not_found", 404, "There is no such thing, or none that you may see";
+    MethodNotAllowed = "method_not_allowed", 405, "This path does not take that method";
+    NotAcceptable = "not_acceptable", 406, "No representation suits the Accept header";
+    Immutable = "immutable", 409, "The record cannot be changed any more";
+    NoSuchMove = "no_such_move", 409, "No such move leads from the present state";
+    GatesUnmet = "gates_unmet", 409, "The move is not open yet";
+    SignatureInvalid = "signature_invalid", 409, "The signature does not fit";
+    ShareFirst = "share_first", 409, "They cannot see the discovery: share it first";
+    Conflict = "conflict", 409, "That conflicts with what is there";
+    VersionMismatch = "version_mismatch", 412, "The record has changed since you read it";
+    TooLarge = "too_large", 413, "The body is too large";
+    UnsupportedMediaType = "unsupported_media_type", 415, "The body's media type is not understood here";
+    Invalid = "invalid", 422, "The request has faults";
+    VersionRequired = "version_required", 428, "Say which version you mean with If-Match";
+    TooManyRequests = "too_many_requests", 429, "Too many attempts";
+    Internal = "internal", 500, "Something went wrong on our side";
+    Overloaded = "overloaded", 503, "The service is busy; try again shortly";
+}
+
+/// What can go wrong, as callers need to tell it apart.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum Error {
+    /// A refusal that the caller is told about: a code, a sentence, and members of the problem.
+    #[error("{}: {detail}", code.as_str())]
+    Refused {
+        /// Which row of the table.
+        code: Code,
+        /// One sentence for people.
+        detail: String,
+        /// Further members of the problem document.
+        members: Map<String, Value>,
+    },
+    /// The input has faults: all of them.
+    #[error("{} faults", .0.0.len())]
+    Invalid(Faults),
+    /// The record changed between reading and saving; the caller's version is stale.
+    #[error("the record changed since it was read")]
+    Stale {
+        /// The version stored now, where known.
+        current: Option<i64>,
+    },
+    /// The queue stayed full for as long as a caller may wait. Nothing was done; trying later is safe.
+    #[error("too much work is queued")]
+    Overloaded,
+    /// The closure panicked. Its changes are gone, its neighbours' are not.
+    #[error("the work panicked")]
+    Panicked,
+    /// The commit that carried this work failed, and with it every closure in the same commit.
+    #[error("not committed: {0}")]
+    NotCommitted(Arc<Diesel>),
+    /// The store is closing.
+    #[error("the store is closed")]
+    Closed,
+    /// The database cannot be opened or is not one of ours.
+    #[error("{0}")]
+    Open(String),
+    /// The database refused or failed.
+    #[error("database: {0}")]
+    Database(Arc<Diesel>),
+    /// Anything else that is our fault.
+    #[error("{0}")]
+    Internal(String),
+}
+
+impl Error {
+    /// A refusal with a sentence.
+    pub fn refused(code: Code, detail: impl Into<String>) -> Self {
+        Self::Refused { code, detail: detail.into(), members: Map::new() }
+    }
+    /// The same refusal with one more member in its problem.
+    pub fn with(mut self, name: &str, value: impl serde::Serialize) -> Self {
+        if let Self::Refused { members, .. } = &mut self {
+            members.insert(name.into(), json!(value));
+        }
+        self
+    }
+    /// What hidden and absent records alike answer.
+    pub fn not_found() -> Self {
+        Self::refused(Code::NotFound, "There is no such record, or none that you may see.")
+    }
+    /// 403 with a sentence.
+    pub fn not_permitted(detail: impl Into<String>) -> Self {
+        Self::refused(Code::NotPermitted, detail).with("unmet", Value::Array(Vec::new()))
+    }
+    /// 422 with one fault.
+    pub fn fault(pointer: impl Into<String>, code: &'static str, message: impl Into<String>) -> Self {
+        Self::Invalid(Faults::at(pointer, code, message))
+    }
+
+    /// PostgreSQL asks for the whole transaction again after a serialization failure or a deadlock.
+    ///
+    /// diesel maps SQLSTATE 40001 to a kind, keeps 40P01 `Unknown` and hands out no SQLSTATE at all, so the deadlock
+    /// is known by its message, which `lc_messages` keeps in English where the role may set it.
+    pub fn wants_retry(&self) -> bool {
+        let (Self::Database(e) | Self::NotCommitted(e)) = self else { return false };
+        match &**e {
+            Diesel::DatabaseError(DatabaseErrorKind::SerializationFailure, _) => true,
+            Diesel::DatabaseError(DatabaseErrorKind::Unknown, info) => info.message() == "deadlock detected",
+            _ => false,
+        }
+    }
+    /// The connection is gone: the thread that owns it opens another.
+    pub fn lost_connection(&self) -> bool {
+        let (Self::Database(e) | Self::NotCommitted(e)) = self else { return false };
+        matches!(**e, Diesel::DatabaseError(DatabaseErrorKind::ClosedConnection, _) | Diesel::BrokenTransactionManager)
+    }
+    /// Two rows claimed the same unique key. What that means is said at the call site: SQLite names no constraint.
+    pub fn is_unique_violation(&self) -> bool {
+        matches!(self, Self::Database(e) if matches!(**e, Diesel::DatabaseError(DatabaseErrorKind::UniqueViolation, _)))
+    }
+    /// The row of the table this error belongs to.
+    pub const fn code(&self) -> Code {
+        match self {
+            Self::Refused { code, .. } => *code,
+            Self::Invalid(_) => Code::Invalid,
+            Self::Stale { .. } => Code::VersionMismatch,
+            Self::Overloaded | Self::Closed => Code::Overloaded,
+            Self::Panicked | Self::NotCommitted(_) | Self::Open(_) | Self::Database(_) | Self::Internal(_) => {
+                Code::Internal
+            }
+        }
+    }
+
+    /// The problem document (RFC 9457), without `instance` and `request_id`, which [`crate::http::problem`] adds.
+    pub fn problem(&self) -> Map<String, Value> {
+        let code = self.code();
+        let mut problem = Map::new();
+        problem.insert("type".into(), json!(format!("urn:benchside:problem:{}", code.as_str())));
+        problem.insert("title".into(), json!(code.title()));
+        problem.insert("status".into(), json!(code.status()));
+        problem.insert("code".into(), json!(code.as_str()));
+        let detail = match self {
+            Self::Refused { detail, members, .. } => {
+                problem.extend(members.clone());
+                detail.clone()
+            }
+            Self::Invalid(faults) => {
+                problem.insert("errors".into(), json!(faults.0));
+                match faults.0.len() {
+                    1 => "One fault was found.".into(),
+                    n => format!("{n} faults were found."),
+                }
+            }
+            Self::Stale { current } => {
+                problem.insert("current_version".into(), json!(current));
+                "Read the record again and decide anew.".into()
+            }
+            Self::Overloaded | Self::Closed => "Nothing was done; the same request may be sent again.".into(),
+            Self::Panicked | Self::NotCommitted(_) | Self::Open(_) | Self::Database(_) | Self::Internal(_) => {
+                "Nothing was changed. The request id finds the cause in the log.".into()
+            }
+        };
+        problem.insert("detail".into(), json!(detail));
+        problem
+    }
+}
+
+impl From<Diesel> for Error {
+    fn from(e: Diesel) -> Self {
+        match e {
+            Diesel::NotFound => Self::not_found(),
+            e => Self::Database(Arc::new(e)),
+        }
+    }
+}
+impl From<Faults> for Error {
+    fn from(faults: Faults) -> Self {
+        Self::Invalid(faults)
+    }
+}
+
+impl ResponseError for Error {
+    fn status_code(&self) -> StatusCode {
+        StatusCode::from_u16(self.code().status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+    fn error_response(&self) -> HttpResponse {
+        if self.code() == Code::Internal {
+            tracing::error!(error = %self, "request failed");
+        }
+        let mut answer = HttpResponse::build(self.status_code());
+        answer.content_type("application/problem+json");
+        match self.code() {
+            Code::Unauthenticated => {
+                answer.insert_header((header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")));
+            }
+            Code::Overloaded => {
+                answer.insert_header((header::RETRY_AFTER, HeaderValue::from_static("1")));
+            }
+            _ => {}
+        }
+        if let Self::Refused { code: Code::TooManyRequests, members, .. } = self
+            && let Some(seconds) = members.get("retry_after").and_then(Value::as_u64)
+        {
+            answer.insert_header((header::RETRY_AFTER, seconds.to_string()));
+        }
+        answer.body(Value::Object(self.problem()).to_string())
+    }
+}

@@ -1,0 +1,80 @@
+//! A finding: what a trial showed. A draft until its author signs it; immutable from there. Pure.
+pub mod http;
+pub mod store;
+
+use crate::{
+    db::columns::{Doc, Time},
+    id::{FindingId, PersonId, TrialId},
+    identifier::CalendarDate,
+    person::Tenure,
+    value::{Effect, search_text},
+    vocabulary::FindingKind,
+};
+use diesel::{AsChangeset, Insertable, Queryable};
+use serde::Serialize;
+
+/// The state before signing.
+pub const DRAFT: &str = "draft";
+/// The state after signing.
+pub const SIGNED: &str = "signed";
+/// The state of a finding that another took the place of.
+pub const SUPERSEDED: &str = "superseded";
+
+/// A finding as it is stored.
+#[derive(Debug, Clone, Queryable, Insertable, AsChangeset, Serialize)]
+#[diesel(table_name = crate::db::schema::finding, treat_none_as_null = true, treat_none_as_default_value = false)]
+pub struct Finding {
+    /// Its id.
+    pub id: FindingId,
+    /// The number of its code.
+    #[serde(skip)]
+    pub number: i64,
+    /// One per change.
+    pub version: i64,
+    /// The trial that showed it.
+    pub trial_id: TrialId,
+    /// What it is about.
+    pub kind: FindingKind,
+    /// 1–300 characters.
+    pub title: String,
+    /// Markdown, at most 20 000 characters.
+    pub narrative: String,
+    /// The day it was observed.
+    pub observed_on: CalendarDate,
+    /// Whether nobody had expected it.
+    pub unexpected: bool,
+    /// Its size, with its uncertainty.
+    pub effect: Option<Doc<Effect>>,
+    /// CTCAE grade 1–5; safety only.
+    pub ctcae_grade: Option<i32>,
+    /// A state of the lifecycle.
+    pub state: String,
+    /// Since when.
+    pub state_entered_at: Time,
+    /// Whether it was ever signed: what never was is seen by its clinic alone.
+    #[serde(skip)]
+    pub disclosed: bool,
+    /// The finding of the same trial whose place it takes when signed.
+    pub supersedes_id: Option<FindingId>,
+    /// Its author.
+    pub owner_id: PersonId,
+    /// Owners past and present.
+    pub owners: Doc<Vec<Tenure>>,
+    /// Folded text for `q`.
+    #[serde(skip)]
+    pub search: String,
+    /// When it was recorded.
+    pub created_at: Time,
+    /// When it last changed.
+    pub updated_at: Time,
+    /// Leaf hash of its latest event.
+    #[serde(skip)]
+    pub head: Vec<u8>,
+}
+
+impl Finding {
+    /// Brings the folded column in line with the fields it is made from.
+    pub fn index(&mut self) {
+        self.search = search_text([&*self.title, &*self.narrative]);
+    }
+}

@@ -1,0 +1,71 @@
+//! Reading a JSON body: after the caller is known, bounded, and with every fault at once.
+use crate::{
+    Error, Result,
+    error::Code,
+    fault::{self, Faults},
+};
+use actix_web::{FromRequest, HttpRequest, dev, http::header, web};
+use deserr::Deserr;
+use serde_json::Value;
+use std::future::{Ready, ready};
+
+/// The most bytes a body may have.
+pub const BODY_LIMIT: usize = 1024 * 1024;
+
+/// A body that has not been read yet: authentication comes first.
+pub struct Body {
+    media_type: Option<String>,
+    payload: web::Payload,
+}
+
+impl FromRequest for Body {
+    type Error = actix_web::Error;
+    type Future = Ready<Result<Self, actix_web::Error>>;
+    fn from_request(request: &HttpRequest, payload: &mut dev::Payload) -> Self::Future {
+        let media_type = request.headers().get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok());
+        let media_type = media_type.map(|v| v.split(';').next().unwrap_or(v).trim().to_ascii_lowercase());
+        let payload = web::Payload::from_request(request, payload).into_inner();
+        ready(payload.map(|payload| Self { media_type, payload }))
+    }
+}
+
+impl Body {
+    /// Reads `application/json`.
+    ///
+    /// # Errors
+    /// 415, 413, 400.
+    pub async fn json(self) -> Result<Value> {
+        self.read(&["application/json"]).await
+    }
+
+    /// Reads a merge patch (RFC 7396); plain `application/json` is taken for one.
+    ///
+    /// # Errors
+    /// 415, 413, 400.
+    pub async fn merge_patch(self) -> Result<Value> {
+        self.read(&["application/merge-patch+json", "application/json"]).await
+    }
+
+    async fn read(self, accepted: &[&str]) -> Result<Value> {
+        let bytes = match self.payload.to_bytes_limited(BODY_LIMIT).await {
+            Ok(Ok(bytes)) => bytes,
+            Ok(Err(_)) => return Err(Error::refused(Code::Malformed, "The body broke off.")),
+            Err(_) => return Err(Error::refused(Code::TooLarge, "A body has at most 1 048 576 bytes.")),
+        };
+        if !self.media_type.is_some_and(|m| accepted.contains(&&*m)) {
+            return Err(Error::refused(Code::UnsupportedMediaType, format!("Send {}.", accepted[0])));
+        }
+        serde_json::from_slice(&bytes).map_err(|e| {
+            let place = format!("line {}, column {}", e.line(), e.column());
+            Error::refused(Code::Malformed, format!("The body is not JSON ({place})."))
+        })
+    }
+}
+
+/// Reads a body into its type.
+///
+/// # Errors
+/// 422 with every fault.
+pub fn parse<T: Deserr<Faults>>(body: Value) -> Result<T> {
+    Ok(fault::read(body)?)
+}

@@ -1,0 +1,73 @@
+//! What every handler shares: reading parameters and bodies, versions, pages, problems, headers.
+//!
+//! Knows no entity.
+pub mod body;
+pub mod etag;
+pub mod page;
+pub mod params;
+pub mod problem;
+
+use crate::{Error, Result, id::Key, vocabulary::RecordKind};
+use actix_web::{HttpRequest, HttpResponse, http::header};
+use serde::Serialize;
+use serde_json::{Value, json};
+
+/// The record a path names.
+///
+/// # Errors
+/// 404 when the segment names no record of that kind.
+pub fn key(request: &HttpRequest, kind: RecordKind) -> Result<Key> {
+    let segment = request.match_info().get("id").unwrap_or_default();
+    Key::parse(kind, segment).ok_or_else(Error::not_found)
+}
+
+/// Where a record is.
+#[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
+pub struct Links {
+    /// This record.
+    #[serde(rename = "self")]
+    #[schema(max_length = 200, example = "/v1/discoveries/01932f2a-8f4e-7c11-a3c9-0d4f6c1b2e55")]
+    pub own: String,
+}
+
+impl Links {
+    /// The links of a record.
+    pub fn of(kind: RecordKind, id: uuid::Uuid) -> Self {
+        Self { own: format!("/v1/{}/{id}", kind.plural()) }
+    }
+}
+
+/// 200 with a record and its version as `ETag`; 304 when the caller has that version.
+///
+/// # Errors
+/// 422 for a `fields` that names no member.
+pub fn record(request: &HttpRequest, version: i64, view: &impl Serialize) -> Result<HttpResponse> {
+    let fields = params::fields(request)?;
+    if etag::none_match(request, version) {
+        return Ok(HttpResponse::NotModified().insert_header((header::ETAG, etag::of(version))).finish());
+    }
+    let view = page::trimmed(to_value(view)?, fields.as_deref())?;
+    Ok(HttpResponse::Ok().insert_header((header::ETAG, etag::of(version))).json(view))
+}
+
+/// 200 with a changed record.
+pub fn changed(version: i64, view: &impl Serialize) -> HttpResponse {
+    HttpResponse::Ok().insert_header((header::ETAG, etag::of(version))).json(view)
+}
+
+/// 201 with a new record.
+pub fn created(kind: RecordKind, id: uuid::Uuid, version: i64, view: &impl Serialize) -> HttpResponse {
+    HttpResponse::Created()
+        .insert_header((header::LOCATION, Links::of(kind, id).own))
+        .insert_header((header::ETAG, etag::of(version)))
+        .json(view)
+}
+
+/// 200 with `{data: […]}`.
+pub fn data(data: &impl Serialize) -> HttpResponse {
+    HttpResponse::Ok().json(json!({ "data": data }))
+}
+
+fn to_value(view: &impl Serialize) -> Result<Value> {
+    serde_json::to_value(view).map_err(|e| Error::Internal(e.to_string()))
+}

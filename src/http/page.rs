@@ -1,0 +1,233 @@
+//! Lists: keyset pages whose cursor is bound to its filters.
+//!
+//! A cursor is the sort value and id of the last row, with a digest of the parameters it was made under. It holds no
+//! secret: a changed one finds only what its holder may see.
+use super::params::{Params, split_fields};
+use crate::{Error, Result};
+use actix_web::{HttpRequest, HttpResponse, http::header};
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+
+/// The parameters every list takes.
+pub const PARAMETERS: &[&str] = &["limit", "cursor", "sort", "count", "fields"];
+const DEFAULT_LIMIT: i64 = 50;
+const MAX_LIMIT: i64 = 200;
+
+/// Which page is asked for.
+#[derive(Debug, Clone)]
+pub struct Page {
+    /// Rows, 1–200.
+    pub limit: i64,
+    /// The field to sort by.
+    pub sort: String,
+    /// Largest first.
+    pub descending: bool,
+    /// The last row of the page before.
+    pub after: Option<After>,
+    /// Whether the exact total is wanted.
+    pub count: bool,
+    fields: Option<Vec<String>>,
+    binding: String,
+    query: Vec<(String, String)>,
+}
+
+/// The last row of a page.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct After {
+    /// Its sort value, as text.
+    pub value: String,
+    /// Its id.
+    pub id: Uuid,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Cursor {
+    b: String,
+    v: String,
+    i: Uuid,
+}
+
+impl Page {
+    /// Reads the page parameters. `sorts`: the fields one may sort by; the first, descending where it starts with `-`,
+    /// is the default.
+    pub fn read(request: &HttpRequest, params: &mut Params, sorts: &[&str]) -> Self {
+        let default = sorts.first().copied().unwrap_or("-updated_at");
+        let sort = params.text("sort", 60).unwrap_or_else(|| default.to_owned());
+        let descending = sort.starts_with('-');
+        let name = sort.trim_start_matches('-').to_owned();
+        if !sorts.iter().any(|s| s.trim_start_matches('-') == name) || sort.starts_with("--") {
+            let names: Vec<_> = sorts.iter().map(|s| s.trim_start_matches('-')).collect();
+            let message = format!("must be one of {}, with - in front for descending", names.join(", "));
+            params.faults.push_parameter("sort", "unknown_value", message);
+        }
+        let query = params.without("cursor");
+        let binding = binding(request.path(), &query, &sort);
+        let after = params.text("cursor", 2000).and_then(|text| {
+            let cursor = decode(&text).filter(|c| c.b == binding);
+            if cursor.is_none() {
+                let message = "must come from `next_cursor` of the same list with the same parameters";
+                params.faults.push_parameter("cursor", "invalid_cursor", message);
+            }
+            cursor.map(|c| After { value: c.v, id: c.i })
+        });
+        Self {
+            limit: params.integer("limit", 1, MAX_LIMIT).unwrap_or(DEFAULT_LIMIT),
+            sort: name,
+            descending,
+            after,
+            count: params.flag("count").unwrap_or(false),
+            fields: params.text("fields", 1000).map(|text| split_fields(&text)),
+            binding,
+            query,
+        }
+    }
+
+    /// 200 with `{data, next_cursor, total?}`. `rows` may hold one more than the limit, which says that there is a next
+    /// page; `key` gives the sort value and id of a row.
+    ///
+    /// # Errors
+    /// 422 for a `fields` that names no member.
+    pub fn answer<V: Serialize>(
+        &self,
+        request: &HttpRequest,
+        mut rows: Vec<V>,
+        total: Option<i64>,
+        key: impl Fn(&V) -> After,
+    ) -> Result<HttpResponse> {
+        let limit = usize::try_from(self.limit).unwrap_or(usize::MAX);
+        let next = (rows.len() > limit).then(|| {
+            rows.truncate(limit);
+            rows.last().map(|last| self.encode(key(last)))
+        });
+        let next = next.flatten();
+        let data = rows
+            .iter()
+            .map(|row| trimmed(super::to_value(row)?, self.fields.as_deref()))
+            .collect::<Result<Vec<_>>>()?;
+        let mut envelope = Map::new();
+        envelope.insert("data".into(), json!(data));
+        envelope.insert("next_cursor".into(), json!(next));
+        if let Some(total) = total {
+            envelope.insert("total".into(), json!(total));
+        }
+        let mut answer = HttpResponse::Ok();
+        if let Some(next) = next {
+            answer.insert_header((header::LINK, format!("<{}>; rel=\"next\"", self.next_url(request, &next))));
+        }
+        Ok(answer.json(envelope))
+    }
+
+    fn encode(&self, after: After) -> String {
+        let cursor = Cursor { b: self.binding.clone(), v: after.value, i: after.id };
+        URL_SAFE_NO_PAD.encode(json!(cursor).to_string())
+    }
+
+    fn next_url(&self, request: &HttpRequest, next: &str) -> String {
+        let mut query = String::new();
+        for (name, value) in &self.query {
+            query.push_str(&format!("{}={}&", percent(name), percent(value)));
+        }
+        format!("{}?{query}cursor={next}", request.path())
+    }
+}
+
+fn percent(text: &str) -> String {
+    let keep = |b: u8| b.is_ascii_alphanumeric() || b"-._~".contains(&b);
+    text.bytes().map(|b| if keep(b) { (b as char).to_string() } else { format!("%{b:02X}") }).collect()
+}
+
+fn decode(text: &str) -> Option<Cursor> {
+    serde_json::from_slice(&URL_SAFE_NO_PAD.decode(text).ok()?).ok()
+}
+
+/// What a cursor is bound to: the path, the sort and every filter, in whatever order they were given.
+fn binding(path: &str, query: &[(String, String)], sort: &str) -> String {
+    let page = |name: &str| ["limit", "count", "fields", "sort"].contains(&name);
+    let mut filters: Vec<_> = query.iter().filter(|(name, _)| !page(name)).collect();
+    filters.sort();
+    let digest = Sha256::digest(json!([path, filters, sort]).to_string());
+    URL_SAFE_NO_PAD.encode(&digest[..9])
+}
+
+/// A record with only the members named in `fields`.
+///
+/// # Errors
+/// 422 for a name that is no member.
+pub fn trimmed(value: Value, fields: Option<&[String]>) -> Result<Value> {
+    let (Value::Object(mut members), Some(fields)) = (value.clone(), fields) else { return Ok(value) };
+    let mut faults = crate::fault::Faults::default();
+    for field in fields.iter().filter(|f| !members.contains_key(*f)) {
+        faults.push_parameter("fields", "unknown_value", format!("`{field}` is no member of the record"));
+    }
+    faults.into_result().map_err(Error::from)?;
+    members.retain(|name, _| fields.contains(name));
+    Ok(Value::Object(members))
+}
+
+/// Orders a boxed query by one of the table's columns and starts it after the cursor's row: the keyset.
+///
+/// `keyset!(query, page, table, { "created_at" => created_at: Time, … })`; the column types implement [`SortValue`].
+macro_rules! keyset {
+    ($query:expr, $page:expr, $table:ident, { $($name:literal => $column:ident: $type:ty),+ $(,)? }) => {{
+        use $crate::http::page::SortValue;
+        let mut query = $query;
+        let page: &$crate::http::page::Page = $page;
+        match &*page.sort {
+            $($name => {
+                if let Some(after) = &page.after
+                    && let Some(value) = <$type as SortValue>::from_cursor(&after.value)
+                {
+                    let id = $crate::id::Id::of(after.id);
+                    query = if page.descending {
+                        query.filter($table::$column.lt(value.clone()).or($table::$column.eq(value).and($table::id.lt(id))))
+                    } else {
+                        query.filter($table::$column.gt(value.clone()).or($table::$column.eq(value).and($table::id.gt(id))))
+                    };
+                }
+                query = if page.descending {
+                    query.order(($table::$column.desc(), $table::id.desc()))
+                } else {
+                    query.order(($table::$column.asc(), $table::id.asc()))
+                };
+            })+
+            _ => {}
+        }
+        query.limit(page.limit + 1)
+    }};
+}
+pub(crate) use keyset;
+
+/// A value one may sort by, as a cursor keeps it.
+pub trait SortValue: Sized + Clone {
+    /// As text.
+    fn to_cursor(&self) -> String;
+    /// From text; `None` for what was never a cursor of ours.
+    fn from_cursor(text: &str) -> Option<Self>;
+}
+impl SortValue for crate::db::columns::Time {
+    fn to_cursor(&self) -> String {
+        self.to_string()
+    }
+    fn from_cursor(text: &str) -> Option<Self> {
+        Self::parse(text)
+    }
+}
+impl SortValue for String {
+    fn to_cursor(&self) -> String {
+        self.clone()
+    }
+    fn from_cursor(text: &str) -> Option<Self> {
+        Some(text.to_owned())
+    }
+}
+impl SortValue for i64 {
+    fn to_cursor(&self) -> String {
+        self.to_string()
+    }
+    fn from_cursor(text: &str) -> Option<Self> {
+        text.parse().ok()
+    }
+}

@@ -1,0 +1,82 @@
+//! The only SQL of people.
+use super::Person;
+use crate::{
+    Result,
+    auth::policy::Principal,
+    db::{
+        Conn, MultiBackend, Sees,
+        columns::{Doc, Time},
+        finders,
+        schema::{membership, person},
+    },
+    id::{Key, OrganizationId, PersonId},
+    ledger::stored,
+    vocabulary::{Authn, RecordKind, Role},
+};
+use diesel::{prelude::*, sql_types::Bool};
+use serde::Serialize;
+use std::collections::HashMap;
+use utoipa::ToSchema;
+
+stored!(Person, person, RecordKind::Person);
+finders!(Person, person, PersonId);
+
+/// Every signed-in person sees every person; e-mail and roles are kept back where the person is shown.
+pub fn visible_to(_: &Principal) -> Sees<person::table> {
+    Box::new(true.into_sql::<Bool>())
+}
+
+/// The person of a token, with the roles and memberships they have now; `None` for unknown and disabled people.
+///
+/// # Errors
+/// What the database says.
+pub fn principal(conn: &mut Conn, id: PersonId, authn: Authn, at: Time) -> Result<Option<Principal>> {
+    type Row = (String, Doc<Vec<Role>>, Doc<Vec<OrganizationId>>);
+    let row: Option<Row> = person::table
+        .filter(person::id.eq(id))
+        .filter(person::disabled_at.is_null())
+        .select((person::name, person::roles, person::organizations))
+        .get_result(conn)
+        .optional()?;
+    Ok(row.map(|(name, roles, organizations)| Principal {
+        id,
+        name,
+        roles: roles.0.into_iter().collect(),
+        organizations: organizations.0,
+        authn,
+        at,
+    }))
+}
+
+/// A person as their neighbours name them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct PersonName {
+    /// Their id.
+    pub id: PersonId,
+    /// Their name.
+    #[schema(max_length = 300, example = "Ada Okafor")]
+    pub name: String,
+}
+
+/// The names of the given people, in one query.
+///
+/// # Errors
+/// What the database says.
+pub fn names(conn: &mut Conn, ids: impl IntoIterator<Item = PersonId>) -> Result<HashMap<PersonId, PersonName>> {
+    let rows: Vec<(PersonId, String)> =
+        person::table.filter(person::id.eq_any(ids)).select((person::id, person::name)).load(conn)?;
+    Ok(rows.into_iter().map(|(id, name)| (id, PersonName { id, name })).collect())
+}
+
+/// Whether a person is active and belongs to an organization: only such a person may own what it is steward of.
+///
+/// # Errors
+/// What the database says.
+pub fn is_active_member(conn: &mut Conn, id: PersonId, organization: OrganizationId) -> Result<bool> {
+    let member = membership::table
+        .inner_join(person::table.on(person::id.eq(membership::person_id)))
+        .filter(membership::person_id.eq(id))
+        .filter(membership::organization_id.eq(organization))
+        .filter(person::disabled_at.is_null());
+    Ok(member.count().get_result::<i64>(conn)? > 0)
+}
