@@ -6,7 +6,8 @@
 //! share keys are expected to share the time.
 //!
 //! A token says who and which session; what that person may do is asked of the database on every request.
-use super::keys::Keys;
+use super::keys::{Keys, TokenKey};
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use chrono::{DateTime, TimeDelta, Utc};
 use ed25519_dalek::pkcs8::EncodePrivateKey;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation, decode, encode};
@@ -101,7 +102,7 @@ impl Tokens {
         let mut header = Header::new(Algorithm::EdDSA);
         header.typ = Some(TYPE.into());
         header.kid = Some(newest.kid().into());
-        let public = |key: &super::keys::TokenKey| DecodingKey::from_ed_der(key.key().verifying_key().as_bytes());
+        let public = |key: &TokenKey| DecodingKey::from_ed_der(key.key().verifying_key().as_bytes());
         Ok(Self {
             issuer,
             audience,
@@ -137,10 +138,8 @@ impl Tokens {
             nbf: iat,
             exp: iat + lifetime.num_seconds(),
         };
-        encode(&self.header, &claims, &self.signing).map_err(|e| TokenError::Key {
-            kid: self.header.kid.clone().unwrap_or_default(),
-            reason: e.to_string(),
-        })
+        encode(&self.header, &claims, &self.signing)
+            .map_err(|e| TokenError::Key { kid: self.header.kid.clone().unwrap_or_default(), reason: e.to_string() })
     }
 
     /// The claims of a token that is good at `now`; `None` for any other, without saying why.
@@ -153,7 +152,6 @@ impl Tokens {
     }
 
     fn key_of(&self, token: &str) -> Option<&DecodingKey> {
-        use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
         let header = URL_SAFE_NO_PAD.decode(token.split_once('.')?.0).ok()?;
         let header: StrictHeader<'_> = serde_json::from_slice(&header).ok()?;
         let ours = header.alg == ALGORITHM && header.typ == TYPE;
@@ -162,7 +160,7 @@ impl Tokens {
 
     fn accept(&self, claims: &Wire, now: i64) -> Option<Claims> {
         let for_us = claims.iss == self.issuer && claims.aud == self.audience;
-        let current = claims.iat <= now && claims.nbf <= now && now < claims.exp;
+        let current = claims.iat <= claims.nbf && claims.nbf <= now && now < claims.exp;
         let life = claims.exp.checked_sub(claims.iat)?;
         if !(for_us && current && life <= LONGEST_LIFETIME.num_seconds()) {
             return None;
