@@ -1,3 +1,11 @@
-//! Who asks, and what they may.
+//! Who is asking, how they prove it, and what they may.
+//!
+//! [`keys`], [`token`], [`password`] and [`throttle`] are primitives: they know no database and no HTTP; time is an
+//! argument. [`policy`] holds every permission and who a person is; [`extract`] puts a permission into a handler's
+//! signature.
 pub mod extract;
+pub mod keys;
+pub mod password;
 pub mod policy;
+pub mod throttle;
+pub mod token;

@@ -1,0 +1,396 @@
+//! Passwords: Argon2id (RFC 9106) in PHC strings, worked off the request threads a few at a time.
+//!
+//! Hashing is meant to be costly, so it is also the cheapest way to exhaust the service: at most so many run at once, at most
+//! so many wait, and whoever comes on top of that is told so at once. An unknown person costs the same as a known one.
+use crate::fault::{Faults, check_text, pointer, wrong_type};
+use argon2::{
+    ARGON2ID_IDENT, Algorithm, Argon2, Params, PasswordHash, PasswordHasher, PasswordVerifier, Version, password_hash,
+};
+use base64::{Engine, engine::general_purpose::STANDARD_NO_PAD};
+use deserr::{Deserr, IntoValue, Value, ValuePointerRef};
+use std::{fmt, sync::Arc};
+use tokio::{sync::Semaphore, task};
+use utoipa::{
+    PartialSchema, ToSchema,
+    openapi::{
+        RefOr,
+        schema::{KnownFormat, ObjectBuilder, Schema, SchemaFormat, Type},
+    },
+};
+
+/// The shortest new password, in Unicode scalar values.
+pub const SHORTEST_PASSWORD: usize = 12;
+/// The longest password, in Unicode scalar values.
+pub const LONGEST_PASSWORD: usize = 1024;
+/// How many may wait for each one that is being worked on; at some 30 ms each, the last of them waits a second.
+pub const WAITING_PER_WORKER: usize = 32;
+
+/// A password as somebody typed it: 1 to 1 024 Unicode scalar values without NUL when read from a body. Never printed.
+#[derive(Clone)]
+pub struct Secret(String);
+
+impl Secret {
+    /// The text itself. Every use of this is a place to look at twice.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+impl From<String> for Secret {
+    fn from(text: String) -> Self {
+        Self(text)
+    }
+}
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
+impl Deserr<Faults> for Secret {
+    fn deserialize_from_value<V: IntoValue>(value: Value<V>, location: ValuePointerRef<'_>) -> Result<Self, Faults> {
+        match value {
+            Value::String(text) => match check_length(&text, 1) {
+                Ok(()) => Ok(Self(text)),
+                Err((code, message)) => Err(Faults::at(pointer(location), code, message)),
+            },
+            other => Err(wrong_type(other, "a string", location)),
+        }
+    }
+}
+impl PartialSchema for Secret {
+    fn schema() -> RefOr<Schema> {
+        ObjectBuilder::new()
+            .schema_type(Type::String)
+            .format(Some(SchemaFormat::KnownFormat(KnownFormat::Password)))
+            .min_length(Some(1))
+            .max_length(Some(LONGEST_PASSWORD))
+            .write_only(true)
+            .into()
+    }
+}
+impl ToSchema for Secret {}
+
+/// Whether a *new* password may be taken: 12 to 1 024 Unicode scalar values, no NUL, and no rule on what it is composed of
+/// (NIST SP 800-63B). Gives the fault's code and sentence otherwise. Existing passwords are never held against it.
+///
+/// # Errors
+/// `too_short`, `too_long` or `invalid_character`, with a sentence that does not repeat the password.
+pub fn check_policy(password: &Secret) -> Result<(), (&'static str, String)> {
+    check_length(&password.0, SHORTEST_PASSWORD)
+}
+
+/// As [`check_text`], except that blanks count like any character.
+fn check_length(text: &str, min: usize) -> Result<(), (&'static str, String)> {
+    check_text(text, 0, LONGEST_PASSWORD)?;
+    if text.chars().count() < min {
+        return Err(("too_short", format!("must be at least {min} characters long")));
+    }
+    Ok(())
+}
+
+/// Why a password was neither hashed nor compared.
+#[derive(Debug, thiserror::Error)]
+pub enum PasswordError {
+    /// Too many are waiting already; a moment later there is room again.
+    #[error("too many passwords are waiting to be checked")]
+    Overloaded,
+    /// Parameters outside what Argon2 allows.
+    #[error("these Argon2 parameters are not possible: {0}")]
+    Cost(argon2::Error),
+    /// The hash could not be computed: no memory or no randomness.
+    #[error("a password could not be hashed: {0}")]
+    Hash(password_hash::Error),
+    /// The work was abandoned: it panicked, or the service is stopping.
+    #[error("password work was abandoned: {0}")]
+    Abandoned(#[from] task::JoinError),
+}
+
+/// What one hash costs. The version is always 0x13, the output always 32 bytes.
+#[derive(Debug, Clone)]
+pub struct Cost(Params);
+
+impl Cost {
+    /// 19 456 KiB (19 MiB), two passes, one lane: the least OWASP recommends for Argon2id.
+    pub const STANDARD: Self = Self(Params::DEFAULT);
+
+    /// Other parameters: `memory` in KiB (at least 8 for each lane), `passes` and `lanes` at least one.
+    ///
+    /// # Errors
+    /// [`PasswordError::Cost`] when Argon2 does not allow them.
+    pub fn new(memory: u32, passes: u32, lanes: u32) -> Result<Self, PasswordError> {
+        Params::new(memory, passes, lanes, None).map(Self).map_err(PasswordError::Cost)
+    }
+}
+
+/// Hashes and compares passwords. Cheap to share behind an `Arc`; one for the whole process, since its bounds are its own.
+#[derive(Debug)]
+pub struct Passwords {
+    argon2: Argon2<'static>,
+    decoy: Arc<str>,
+    /// Everyone inside, working or waiting.
+    room: Arc<Semaphore>,
+    /// Those working.
+    workers: Arc<Semaphore>,
+}
+
+impl Passwords {
+    /// At the [standard cost](Cost::STANDARD), `concurrency` at a time (at least one), each needing 19 MiB while it runs,
+    /// with [`WAITING_PER_WORKER`] waiting for each.
+    pub fn new(concurrency: usize) -> Self {
+        Self::with_cost(concurrency, Cost::STANDARD)
+    }
+
+    /// As [`Passwords::new`], at another cost.
+    pub fn with_cost(concurrency: usize, Cost(params): Cost) -> Self {
+        let workers = concurrency.clamp(1, 1024);
+        Self {
+            decoy: decoy(&params),
+            argon2: Argon2::new(Algorithm::Argon2id, Version::V0x13, params),
+            room: Arc::new(Semaphore::new(workers * (1 + WAITING_PER_WORKER))),
+            workers: Arc::new(Semaphore::new(workers)),
+        }
+    }
+
+    /// A PHC string with a random salt of 16 bytes. Does not apply [`check_policy`].
+    ///
+    /// # Errors
+    /// [`PasswordError::Overloaded`] when too many wait; otherwise the system lacks memory or randomness, or is stopping.
+    pub async fn hash(&self, password: &Secret) -> Result<String, PasswordError> {
+        let (argon2, password) = (self.argon2.clone(), password.clone());
+        self.work(move || hash(&argon2, &password)).await?
+    }
+
+    /// Whether `password` belongs to `stored`, a PHC string; `None`, for a person who is unknown or has no password, takes
+    /// the same time and is always false. So is a string that cannot be read, which is also logged.
+    ///
+    /// A hash made at another cost is compared at *its* cost; see [`Passwords::needs_rehash`].
+    ///
+    /// # Errors
+    /// [`PasswordError::Overloaded`] when too many wait; [`PasswordError::Abandoned`] when the service is stopping.
+    pub async fn verify(&self, password: &Secret, stored: Option<&str>) -> Result<bool, PasswordError> {
+        let (argon2, password, decoy) = (self.argon2.clone(), password.clone(), self.decoy.clone());
+        let stored = stored.map(str::to_owned);
+        self.work(move || verify(&argon2, &password, stored.as_deref(), &decoy)).await
+    }
+
+    /// As [`Passwords::hash`], on this very thread and without waiting: for the command line.
+    ///
+    /// # Errors
+    /// [`PasswordError::Hash`] when the system lacks memory or randomness.
+    pub fn hash_blocking(&self, password: &Secret) -> Result<String, PasswordError> {
+        hash(&self.argon2, password)
+    }
+
+    /// Whether `stored` was made at another cost, version or variant than today's, so that the next good sign-in, which
+    /// knows the password, should replace it.
+    pub fn needs_rehash(&self, stored: &str) -> bool {
+        let Ok(hash) = PasswordHash::new(stored) else { return true };
+        let today = self.argon2.params();
+        let same_cost = Params::try_from(&hash).is_ok_and(|made| {
+            (made.m_cost(), made.t_cost(), made.p_cost()) == (today.m_cost(), today.t_cost(), today.p_cost())
+                && made.output_len() == Some(Params::DEFAULT_OUTPUT_LEN)
+        });
+        !(same_cost && hash.algorithm == ARGON2ID_IDENT && hash.version == Some(Version::V0x13.into()))
+    }
+
+    /// The permits go along with the work: a caller who hangs up stops waiting, but what runs on still counts.
+    async fn work<T: Send + 'static>(&self, job: impl FnOnce() -> T + Send + 'static) -> Result<T, PasswordError> {
+        let place = self.room.clone().try_acquire_owned().map_err(|_| PasswordError::Overloaded)?;
+        let worker = self.workers.clone().acquire_owned().await.map_err(|_| PasswordError::Overloaded)?;
+        let held = (place, worker);
+        let done = task::spawn_blocking(move || {
+            let _held = held;
+            job()
+        });
+        Ok(done.await?)
+    }
+}
+
+/// A well-formed hash that costs what a real one does. Whatever comparing with it says is not believed, so it need be
+/// neither random nor the hash of anything.
+fn decoy(params: &Params) -> Arc<str> {
+    let (salt, output) = (STANDARD_NO_PAD.encode([0; 16]), STANDARD_NO_PAD.encode([0; Params::DEFAULT_OUTPUT_LEN]));
+    let (m, t, p) = (params.m_cost(), params.t_cost(), params.p_cost());
+    format!("$argon2id$v=19$m={m},t={t},p={p}${salt}${output}").into()
+}
+
+fn hash(argon2: &Argon2<'_>, password: &Secret) -> Result<String, PasswordError> {
+    argon2.hash_password(password.0.as_bytes()).map(|hash| hash.to_string()).map_err(PasswordError::Hash)
+}
+
+fn verify(argon2: &Argon2<'_>, password: &Secret, stored: Option<&str>, decoy: &str) -> bool {
+    match stored.map(|text| compare(argon2, password, text)) {
+        Some(Ok(matches)) => return matches,
+        Some(Err(error)) => tracing::error!(%error, "a stored password hash cannot be used"),
+        None => {}
+    }
+    // For its cost alone: nobody may tell from the time that there was nothing to compare with.
+    let _ = compare(argon2, password, decoy);
+    false
+}
+
+fn compare(argon2: &Argon2<'_>, password: &Secret, stored: &str) -> password_hash::Result<bool> {
+    let hash = PasswordHash::new(stored)?;
+    if hash.salt.is_none() || hash.hash.is_none() {
+        return Err(password_hash::Error::EncodingInvalid);
+    }
+    match argon2.verify_password(password.0.as_bytes(), &hash) {
+        Ok(()) => Ok(true),
+        Err(password_hash::Error::PasswordInvalid) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fault::read;
+    use serde_json::json;
+    use std::time::Duration;
+
+    fn cheap() -> Passwords {
+        Passwords::with_cost(2, Cost::new(8, 1, 1).unwrap())
+    }
+    fn secret(text: &str) -> Secret {
+        Secret::from(text.to_owned())
+    }
+
+    #[tokio::test]
+    async fn a_password_belongs_to_its_hash_and_to_no_other() {
+        let passwords = cheap();
+        let password = secret("correct horse battery");
+        let hash = passwords.hash(&password).await.unwrap();
+        assert!(hash.starts_with("$argon2id$v=19$m=8,t=1,p=1$"));
+        assert_ne!(hash, passwords.hash_blocking(&password).unwrap(), "salted");
+        assert!(passwords.verify(&password, Some(&hash)).await.unwrap());
+        for wrong in ["correct horse batter", "correct horse battery ", "", "Correct horse battery"] {
+            assert!(!passwords.verify(&secret(wrong), Some(&hash)).await.unwrap());
+        }
+        assert!(!passwords.verify(&password, None).await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn damaged_hashes_match_nothing() {
+        let passwords = cheap();
+        let good = passwords.hash_blocking(&secret("correct horse battery")).unwrap();
+        let (without_output, _) = good.rsplit_once('$').unwrap();
+        for damaged in ["", "hello", &good[1..], &good[..good.len() - 2], without_output, "$argon2id$v=19$m=8,t=1,p=1"]
+        {
+            assert!(!passwords.verify(&secret("correct horse battery"), Some(damaged)).await.unwrap(), "{damaged}");
+        }
+        for damaged in ["", "hello", without_output] {
+            assert!(compare(&passwords.argon2, &secret("x"), damaged).is_err() && passwords.needs_rehash(damaged));
+        }
+    }
+
+    #[test]
+    fn the_decoy_costs_what_a_real_hash_costs() {
+        for passwords in [Passwords::new(1), cheap()] {
+            assert!(!passwords.needs_rehash(&passwords.decoy));
+            let compared = compare(&passwords.argon2, &secret("x"), &passwords.decoy);
+            assert_eq!(compared, Ok(false), "hashed in full, then found different");
+        }
+    }
+
+    #[test]
+    fn the_standard_cost_is_the_documented_one() {
+        let hash = Passwords::new(1).hash_blocking(&secret("correct horse battery")).unwrap();
+        assert!(hash.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{hash}");
+        assert!(matches!(Cost::new(7, 1, 1), Err(PasswordError::Cost(_))));
+        assert!(matches!(Cost::new(8, 0, 1), Err(PasswordError::Cost(_))));
+    }
+
+    #[test]
+    fn hashes_of_another_kind_want_replacing() {
+        let passwords = cheap();
+        let today = passwords.hash_blocking(&secret("correct horse battery")).unwrap();
+        assert!(!passwords.needs_rehash(&today));
+        assert!(Passwords::new(1).needs_rehash(&today));
+        for older in [("argon2id", "argon2i"), ("v=19", "v=16"), ("m=8", "m=16"), ("t=1", "t=2")] {
+            assert!(passwords.needs_rehash(&today.replacen(older.0, older.1, 1)), "{older:?}");
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn so_many_work_so_many_wait_and_the_next_is_told() {
+        let passwords = Arc::new(cheap());
+        let (release, gate) = std::sync::mpsc::channel::<()>();
+        let gate = Arc::new(std::sync::Mutex::new(gate));
+        let room = 2 * (1 + WAITING_PER_WORKER);
+        let jobs: Vec<_> = (0..room)
+            .map(|_| {
+                let (passwords, gate) = (passwords.clone(), gate.clone());
+                tokio::spawn(async move { passwords.work(move || gate.lock().unwrap().recv().unwrap()).await })
+            })
+            .collect();
+        while passwords.room.available_permits() > 0 || passwords.workers.available_permits() > 0 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        let refused = passwords.verify(&secret("x"), None).await;
+        assert!(matches!(refused, Err(PasswordError::Overloaded)));
+        for _ in 0..room {
+            release.send(()).unwrap();
+        }
+        for job in jobs {
+            job.await.unwrap().unwrap();
+        }
+        assert!(!passwords.verify(&secret("x"), None).await.unwrap());
+        assert_eq!((passwords.room.available_permits(), passwords.workers.available_permits()), (room, 2));
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn work_whose_caller_hung_up_still_counts() {
+        let passwords = Arc::new(cheap());
+        let (release, gate) = std::sync::mpsc::channel::<()>();
+        let caller = tokio::spawn({
+            let passwords = passwords.clone();
+            async move { passwords.work(move || gate.recv()).await }
+        });
+        while passwords.workers.available_permits() == 2 {
+            tokio::task::yield_now().await;
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        caller.abort();
+        assert!(caller.await.unwrap_err().is_cancelled());
+        assert_eq!(passwords.workers.available_permits(), 1);
+        release.send(()).unwrap();
+        while passwords.workers.available_permits() < 2 {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    #[test]
+    fn a_new_password_has_a_length_and_nothing_else() {
+        for good in ["            ", "aaaaaaaaaaaa", "пароль-пароль", &"🔑".repeat(12), &"x".repeat(1024)]
+        {
+            assert_eq!(check_policy(&secret(good)), Ok(()));
+        }
+        for (bad, code) in [
+            (String::new(), "too_short"),
+            ("elevenchars".into(), "too_short"),
+            ("🔑".repeat(11), "too_short"),
+            ("x".repeat(1025), "too_long"),
+            ("with a NUL \0 inside".into(), "invalid_character"),
+        ] {
+            assert_eq!(check_policy(&Secret(bad)).unwrap_err().0, code);
+        }
+    }
+
+    #[test]
+    fn a_secret_is_read_strictly_and_never_printed() {
+        let read_code = |value| read::<Secret>(value).unwrap_err().0[0].code;
+        assert_eq!(read::<Secret>(json!("short")).unwrap().expose(), "short");
+        assert_eq!(read_code(json!("")), "too_short");
+        assert_eq!(read_code(json!("x".repeat(1025))), "too_long");
+        assert_eq!(read_code(json!("a\0b")), "invalid_character");
+        assert_eq!(read_code(json!(7)), "wrong_type");
+        assert_eq!(format!("{:?}", secret("hunter2")), "Secret(…)");
+    }
+
+    #[test]
+    fn the_schema_is_a_password_that_is_only_written() {
+        let schema = serde_json::to_value(Secret::schema()).unwrap();
+        let expected =
+            json!({ "type": "string", "format": "password", "minLength": 1, "maxLength": 1024, "writeOnly": true });
+        assert_eq!(schema, expected);
+    }
+}
