@@ -1,16 +1,19 @@
 //! What the service is made of: the store, the keys, the clock.
 use crate::{
-    Error, Result,
-    auth::{policy::Principal, token::Tokens},
+    Result,
+    auth::{password::Passwords, policy::Principal, throttle::Throttle, token::Tokens},
     db::{Conn, Db, columns::Time},
-    error::Code,
     id::Key,
     vocabulary::RecordKind,
 };
-use std::sync::{
-    Arc,
-    atomic::{AtomicI64, Ordering},
+use std::{
+    collections::HashSet,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
 };
+use uuid::Uuid;
 
 /// Where use cases take their time from: the system, or a moment that a test or the demo sets.
 #[derive(Debug, Clone, Default)]
@@ -46,27 +49,43 @@ pub struct App {
     pub clock: Clock,
     /// Signs and verifies access tokens.
     pub tokens: Tokens,
+    /// Hashes and checks passwords off the request threads.
+    pub passwords: Passwords,
+    /// Slows down guessing.
+    pub throttle: Throttle,
 }
 
-/// Whether this person may see a record of some kind.
+/// The id of a record that this person may see.
+///
+/// # Errors
+/// 404 for hidden and absent alike.
+pub fn visible_id(conn: &mut Conn, who: &Principal, kind: RecordKind, key: Key) -> Result<Uuid> {
+    use crate::{discovery, finding, insight, lifecycle, organization, pairing, person, transfer, trial};
+    Ok(match kind {
+        RecordKind::Organization => organization::store::find(conn, who, key)?.id.0,
+        RecordKind::Person => person::store::find(conn, who, key)?.id.0,
+        RecordKind::Lifecycle => lifecycle::store::find(conn, who, key)?.id.0,
+        RecordKind::Discovery => discovery::store::find(conn, who, key)?.id.0,
+        RecordKind::Trial => trial::store::find(conn, who, key)?.id.0,
+        RecordKind::Finding => finding::store::find(conn, who, key)?.id.0,
+        RecordKind::Insight => insight::store::find(conn, who, key)?.id.0,
+        RecordKind::Pairing => pairing::store::find(conn, who, key)?.id.0,
+        RecordKind::Transfer => transfer::store::find(conn, who, key)?.id.0,
+    })
+}
+
+/// Those of the given records of one kind that this person may see.
 ///
 /// # Errors
 /// What the database says.
-pub fn is_visible(conn: &mut Conn, who: &Principal, kind: RecordKind, key: Key) -> Result<bool> {
-    let found = match kind {
-        RecordKind::Organization => crate::organization::store::find(conn, who, key).map(drop),
-        RecordKind::Person => crate::person::store::find(conn, who, key).map(drop),
-        RecordKind::Lifecycle => return Ok(true),
-        RecordKind::Discovery => crate::discovery::store::find(conn, who, key).map(drop),
-        RecordKind::Trial => crate::trial::store::find(conn, who, key).map(drop),
-        RecordKind::Finding => crate::finding::store::find(conn, who, key).map(drop),
-        RecordKind::Insight => crate::insight::store::find(conn, who, key).map(drop),
-        RecordKind::Pairing => crate::pairing::store::find(conn, who, key).map(drop),
-        RecordKind::Transfer => crate::transfer::store::find(conn, who, key).map(drop),
-    };
-    match found {
-        Ok(()) => Ok(true),
-        Err(Error::Refused { code: Code::NotFound, .. }) => Ok(false),
-        Err(e) => Err(e),
+pub fn visible_ids(conn: &mut Conn, who: &Principal, kind: RecordKind, ids: &[Uuid]) -> Result<HashSet<Uuid>> {
+    match kind {
+        RecordKind::Organization | RecordKind::Person | RecordKind::Lifecycle => Ok(ids.iter().copied().collect()),
+        RecordKind::Discovery => crate::discovery::store::visible_ids(conn, who, ids),
+        RecordKind::Trial => crate::trial::store::visible_ids(conn, who, ids),
+        RecordKind::Finding => crate::finding::store::visible_ids(conn, who, ids),
+        RecordKind::Insight => crate::insight::store::visible_ids(conn, who, ids),
+        RecordKind::Pairing => crate::pairing::store::visible_ids(conn, who, ids),
+        RecordKind::Transfer => crate::transfer::store::visible_ids(conn, who, ids),
     }
 }

@@ -9,6 +9,7 @@ use serde::Serialize;
 use std::{convert::Infallible, ops::ControlFlow, str::FromStr};
 use utoipa::{
     PartialSchema, ToSchema,
+    __dev::ComposeSchema,
     openapi::{
         RefOr,
         schema::{ArrayBuilder, ObjectBuilder, Schema, Type},
@@ -215,8 +216,8 @@ impl<const MIN: usize, const MAX: usize> Deserr<Faults> for Text<MIN, MAX> {
         }
     }
 }
-impl<const MIN: usize, const MAX: usize> PartialSchema for Text<MIN, MAX> {
-    fn schema() -> RefOr<Schema> {
+impl<const MIN: usize, const MAX: usize> ComposeSchema for Text<MIN, MAX> {
+    fn compose(_: Vec<RefOr<Schema>>) -> RefOr<Schema> {
         ObjectBuilder::new().schema_type(Type::String).min_length((MIN > 0).then_some(MIN)).max_length(Some(MAX)).into()
     }
 }
@@ -248,8 +249,8 @@ impl<const MIN: i64, const MAX: i64> Deserr<Faults> for Bounded<MIN, MAX> {
             .ok_or_else(|| Faults::at(pointer(location), "out_of_range", format!("must be from {MIN} to {MAX}")))
     }
 }
-impl<const MIN: i64, const MAX: i64> PartialSchema for Bounded<MIN, MAX> {
-    fn schema() -> RefOr<Schema> {
+impl<const MIN: i64, const MAX: i64> ComposeSchema for Bounded<MIN, MAX> {
+    fn compose(_: Vec<RefOr<Schema>>) -> RefOr<Schema> {
         ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(MIN as f64)).maximum(Some(MAX as f64)).into()
     }
 }
@@ -259,23 +260,32 @@ impl<const MIN: i64, const MAX: i64> ToSchema for Bounded<MIN, MAX> {
     }
 }
 
-/// A finite number.
+/// The greatest magnitude a [`Number`] has.
+const NUMBER_LIMIT: f64 = 1e15;
+
+/// A number from -10¹⁵ to 10¹⁵.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Number(pub f64);
 
 impl Deserr<Faults> for Number {
     fn deserialize_from_value<V: IntoValue>(value: Value<V>, location: ValuePointerRef<'_>) -> Result<Self, Faults> {
-        match value {
-            Value::Integer(n) => Ok(Self(n as f64)),
-            Value::NegativeInteger(n) => Ok(Self(n as f64)),
-            Value::Float(n) if n.is_finite() => Ok(Self(n)),
-            other => Err(wrong_type(other, "a number", location)),
+        let number = match value {
+            Value::Integer(n) => n as f64,
+            Value::NegativeInteger(n) => n as f64,
+            Value::Float(n) => n,
+            other => return Err(wrong_type(other, "a number", location)),
+        };
+        if number.abs() <= NUMBER_LIMIT {
+            Ok(Self(number))
+        } else {
+            let message = format!("must be from -{NUMBER_LIMIT:e} to {NUMBER_LIMIT:e}");
+            Err(Faults::at(pointer(location), "out_of_range", message))
         }
     }
 }
-impl PartialSchema for Number {
-    fn schema() -> RefOr<Schema> {
-        ObjectBuilder::new().schema_type(Type::Number).minimum(Some(-1e15)).maximum(Some(1e15)).into()
+impl ComposeSchema for Number {
+    fn compose(_: Vec<RefOr<Schema>>) -> RefOr<Schema> {
+        ObjectBuilder::new().schema_type(Type::Number).minimum(Some(-NUMBER_LIMIT)).maximum(Some(NUMBER_LIMIT)).into()
     }
 }
 impl ToSchema for Number {}
@@ -303,9 +313,9 @@ impl<T: Deserr<Faults>, const MAX: usize> Deserr<Faults> for List<T, MAX> {
         Vec::deserialize_from_value(value, location).map(Self)
     }
 }
-impl<T: ToSchema, const MAX: usize> PartialSchema for List<T, MAX> {
-    fn schema() -> RefOr<Schema> {
-        ArrayBuilder::new().items(schema_or_ref::<T>()).max_items(Some(MAX)).into()
+impl<T: PartialSchema, const MAX: usize> ComposeSchema for List<T, MAX> {
+    fn compose(generics: Vec<RefOr<Schema>>) -> RefOr<Schema> {
+        ArrayBuilder::new().items(first_or_own::<T>(generics)).max_items(Some(MAX)).into()
     }
 }
 impl<T: ToSchema, const MAX: usize> ToSchema for List<T, MAX> {
@@ -317,8 +327,9 @@ impl<T: ToSchema, const MAX: usize> ToSchema for List<T, MAX> {
     }
 }
 
-fn schema_or_ref<T: ToSchema>() -> RefOr<Schema> {
-    T::schema()
+/// The schema that the derive found for a generic argument, else the argument's own.
+fn first_or_own<T: PartialSchema>(generics: Vec<RefOr<Schema>>) -> RefOr<Schema> {
+    generics.into_iter().next().unwrap_or_else(T::schema)
 }
 
 /// A member of a merge patch (RFC 7396): left alone, or set. A member that may be null is a `Change<Option<T>>`.
@@ -359,9 +370,9 @@ impl<T: Deserr<Faults>> Deserr<Faults> for Change<T> {
         T::deserialize_from_value(value, location).map(Self::To)
     }
 }
-impl<T: ToSchema> PartialSchema for Change<T> {
-    fn schema() -> RefOr<Schema> {
-        T::schema()
+impl<T: PartialSchema> ComposeSchema for Change<T> {
+    fn compose(generics: Vec<RefOr<Schema>>) -> RefOr<Schema> {
+        first_or_own::<T>(generics)
     }
 }
 impl<T: ToSchema> ToSchema for Change<T> {

@@ -102,8 +102,8 @@ impl<T> Deserr<crate::fault::Faults> for Id<T> {
         }
     }
 }
-impl<T> utoipa::PartialSchema for Id<T> {
-    fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::schema::Schema> {
+impl<T> utoipa::__dev::ComposeSchema for Id<T> {
+    fn compose(_: Vec<utoipa::openapi::RefOr<utoipa::openapi::schema::Schema>>) -> utoipa::openapi::RefOr<utoipa::openapi::schema::Schema> {
         use utoipa::openapi::schema::{KnownFormat, ObjectBuilder, SchemaFormat, Type};
         ObjectBuilder::new()
             .schema_type(Type::String)

@@ -123,9 +123,8 @@ async fn forbidden<P: Permission>(request: &HttpRequest, app: &App, who: Princip
     let Some((kind, key)) = kind.and_then(|kind| Some((kind, Key::parse(kind, segment)?))) else {
         return Error::not_found();
     };
-    match app.db.read(move |conn| crate::app::is_visible(conn, &who, kind, key)).await {
-        Ok(true) => refusal,
-        Ok(false) => Error::not_found(),
+    match app.db.read(move |conn| crate::app::visible_id(conn, &who, kind, key)).await {
+        Ok(_) => refusal,
         Err(e) => e,
     }
 }

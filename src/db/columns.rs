@@ -19,7 +19,8 @@ use diesel::{
 };
 use serde::{Deserialize, Serialize, Serializer, de::DeserializeOwned};
 use utoipa::{
-    PartialSchema, ToSchema,
+    ToSchema,
+    __dev::ComposeSchema,
     openapi::{
         RefOr,
         schema::{KnownFormat, ObjectBuilder, Schema, SchemaFormat, Type},
@@ -110,8 +111,8 @@ impl Deserr<fault::Faults> for Time {
         }
     }
 }
-impl PartialSchema for Time {
-    fn schema() -> RefOr<Schema> {
+impl ComposeSchema for Time {
+    fn compose(_: Vec<RefOr<Schema>>) -> RefOr<Schema> {
         ObjectBuilder::new()
             .schema_type(Type::String)
             .format(Some(SchemaFormat::KnownFormat(KnownFormat::DateTime)))

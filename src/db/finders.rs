@@ -50,7 +50,7 @@ macro_rules! finders {
         ) -> $crate::Result<$record> {
             let seen = $table::table.into_boxed::<$crate::db::MultiBackend>().filter(visible_to(who));
             let named = match key {
-                $crate::id::Key::Id(id) => seen.filter($table::id.eq($crate::id::Id::of(id))),
+                $crate::id::Key::Id(id) => seen.filter($table::id.eq(<$id>::of(id))),
                 $crate::id::Key::Number(number) => seen.filter($table::number.eq(number)),
             };
             Ok(named.get_result(conn)?)
@@ -73,7 +73,7 @@ macro_rules! finders {
             who: &$crate::auth::policy::Principal,
             ids: &[uuid::Uuid],
         ) -> $crate::Result<std::collections::HashSet<uuid::Uuid>> {
-            let ids = ids.iter().map(|id| $crate::id::Id::of(*id));
+            let ids = ids.iter().map(|id| <$id>::of(*id));
             let seen: Vec<$id> = $table::table
                 .into_boxed::<$crate::db::MultiBackend>()
                 .filter(visible_to(who))
@@ -87,28 +87,24 @@ macro_rules! finders {
 pub(crate) use finders;
 
 /// Who sees a record by its own `visibility`, `embargo_until`, steward, owner and shares; further conditions (an accepted
-/// pairing) are put beside these with `or`.
+/// pairing) are put beside these with `or`. An expression of one type whoever asks, so that it can stand in a subquery.
 macro_rules! seen_by_visibility {
     ($table:ident, $steward:ident, $who:expr $(, or $more:expr)?) => {{
-        use $crate::db::schema::share;
+        use diesel::sql_types::Bool;
+        use $crate::{db::schema::share, vocabulary::Visibility};
         let who: &$crate::auth::policy::Principal = $who;
         let shared = share::table
             .filter(share::organization_id.eq_any(who.organizations.clone()))
             .select(share::record_id);
         let past_embargo = $table::embargo_until.is_null().or($table::embargo_until.assume_not_null().le(who.at));
-        let seen = $table::$steward
-            .eq_any(who.organizations.clone())
+        who.sees_all()
+            .into_sql::<Bool>()
+            .or(who.sees_internal().into_sql::<Bool>().and($table::visibility.ne(Visibility::Confidential)))
+            .or($table::visibility.eq(Visibility::Public).and(past_embargo))
+            .or($table::$steward.eq_any(who.organizations.clone()))
             .or($table::owner_id.eq(who.id))
             .or($table::id.eq_any(shared))
-            .or($table::visibility.eq($crate::vocabulary::Visibility::Public).and(past_embargo))
-            $(.or($more))?;
-        if who.sees_all() {
-            Box::new(true.into_sql::<diesel::sql_types::Bool>()) as $crate::db::Sees<$table::table>
-        } else if who.sees_internal() {
-            Box::new(seen.or($table::visibility.ne($crate::vocabulary::Visibility::Confidential)))
-        } else {
-            Box::new(seen)
-        }
+            $(.or($more))?
     }};
 }
 pub(crate) use seen_by_visibility;

@@ -5,11 +5,11 @@ use crate::{
     auth::policy::Principal,
     db::{
         Conn, MultiBackend, Sees, any_of, containing, finders,
-        schema::{discovery, pairing, share},
+        schema::{discovery, pairing},
         seen_by_visibility,
     },
     http::page::{Page, keyset},
-    id::{DiscoveryId, Key, OrganizationId, PersonId},
+    id::{DiscoveryId, OrganizationId, PersonId},
     ledger::stored,
     pairing::ACCEPTED,
     vocabulary::{Modality, RecordKind, Visibility},
@@ -34,7 +34,7 @@ pub fn visible_to(who: &Principal) -> Sees<discovery::table> {
                 .or(pairing::organization_id.eq_any(who.organizations.clone()).assume_not_null()),
         )
         .select(pairing::discovery_id);
-    seen_by_visibility!(discovery, lab_id, who, or discovery::id.eq_any(paired))
+    Box::new(seen_by_visibility!(discovery, lab_id, who, or discovery::id.eq_any(paired)))
 }
 
 /// What a list of discoveries may be narrowed by.
@@ -97,7 +97,7 @@ pub fn list(conn: &mut Conn, who: &Principal, filter: &Filter, page: &Page) -> R
         }
         query
     };
-    let rows = keyset!(matching(), page, discovery, {
+    let rows = keyset!(matching(), page, discovery: DiscoveryId, {
         "updated_at" => updated_at: Time, "created_at" => created_at: Time,
         "stage_entered_at" => stage_entered_at: Time, "title" => title: String, "code" => number: i64,
     })

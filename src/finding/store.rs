@@ -6,10 +6,10 @@ use crate::{
     db::{
         Conn, MultiBackend, Sees, finders,
         schema::{citation, finding, insight, trial},
+        seen_by_visibility,
     },
-    id::{FindingId, Key},
+    id::{FindingId},
     ledger::stored,
-    trial::store as trials,
     vocabulary::RecordKind,
 };
 use diesel::{prelude::*, sql_types::Bool};
@@ -26,7 +26,7 @@ pub fn visible_to(who: &Principal) -> Sees<finding::table> {
         return Box::new(true.into_sql::<Bool>());
     }
     let own = trial::table.filter(trial::clinic_id.eq_any(who.organizations.clone())).select(trial::id);
-    let seen = trial::table.into_boxed::<MultiBackend>().filter(trials::visible_to(who)).select(trial::id);
+    let seen = trial::table.filter(seen_by_visibility!(trial, clinic_id, who)).select(trial::id);
     let asked = citation::table
         .inner_join(insight::table.on(insight::id.eq(citation::insight_id)))
         .filter(insight::submitted_at.is_not_null())

@@ -3,6 +3,7 @@
 //! Knows no entity.
 pub mod body;
 pub mod etag;
+pub mod openapi;
 pub mod page;
 pub mod params;
 pub mod problem;
@@ -61,6 +62,14 @@ pub fn created(kind: RecordKind, id: uuid::Uuid, version: i64, view: &impl Seria
         .insert_header((header::LOCATION, Links::of(kind, id).own))
         .insert_header((header::ETAG, etag::of(version)))
         .json(view)
+}
+
+/// The one view of a list of one.
+///
+/// # Errors
+/// [`Error::Internal`] when there is none.
+pub fn only<V>(mut views: Vec<V>) -> Result<V> {
+    views.pop().ok_or_else(|| Error::Internal("a record without a view".into()))
 }
 
 /// 200 with `{data: […]}`.

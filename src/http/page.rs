@@ -169,9 +169,9 @@ pub fn trimmed(value: Value, fields: Option<&[String]>) -> Result<Value> {
 
 /// Orders a boxed query by one of the table's columns and starts it after the cursor's row: the keyset.
 ///
-/// `keyset!(query, page, table, { "created_at" => created_at: Time, … })`; the column types implement [`SortValue`].
+/// `keyset!(query, page, table: Id, { "created_at" => created_at: Time, … })`; the column types implement [`SortValue`].
 macro_rules! keyset {
-    ($query:expr, $page:expr, $table:ident, { $($name:literal => $column:ident: $type:ty),+ $(,)? }) => {{
+    ($query:expr, $page:expr, $table:ident: $id:ty, { $($name:literal => $column:ident: $type:ty),+ $(,)? }) => {{
         use $crate::http::page::SortValue;
         let mut query = $query;
         let page: &$crate::http::page::Page = $page;
@@ -180,7 +180,7 @@ macro_rules! keyset {
                 if let Some(after) = &page.after
                     && let Some(value) = <$type as SortValue>::from_cursor(&after.value)
                 {
-                    let id = $crate::id::Id::of(after.id);
+                    let id = <$id>::of(after.id);
                     query = if page.descending {
                         query.filter($table::$column.lt(value.clone()).or($table::$column.eq(value).and($table::id.lt(id))))
                     } else {
@@ -199,6 +199,11 @@ macro_rules! keyset {
     }};
 }
 pub(crate) use keyset;
+
+/// The number in a code, as a cursor keeps it.
+pub fn number_in(code: &str) -> String {
+    code.split_once('-').map_or_else(String::new, |(_, number)| number.to_owned())
+}
 
 /// A value one may sort by, as a cursor keeps it.
 pub trait SortValue: Sized + Clone {

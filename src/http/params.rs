@@ -78,6 +78,24 @@ impl Params {
         self.any::<Parsed<uuid::Uuid>>(name).into_iter().map(|p| Id::of(p.0)).collect()
     }
 
+    /// Any of these people; `me` is the caller.
+    pub fn people(&mut self, name: &str, me: crate::id::PersonId) -> Vec<crate::id::PersonId> {
+        for (_, value) in self.pairs.iter_mut().filter(|(n, v)| n == name && v == "me") {
+            *value = me.to_string();
+        }
+        self.ids(name)
+    }
+
+    /// The folded words of a search, at most 20.
+    pub fn words(&mut self, name: &str, fold: fn(&str) -> String) -> Vec<String> {
+        let text = self.text(name, 300).map(|text| fold(&text));
+        let words: Vec<String> = text.iter().flat_map(|t| t.split_whitespace()).map(str::to_owned).collect();
+        if words.len() > 20 {
+            self.faults.push_parameter(name, "too_many", "must have at most 20 words");
+        }
+        words
+    }
+
     /// Any of these texts, of at most 300 characters each.
     pub fn texts(&mut self, name: &str) -> Vec<String> {
         self.any::<Word>(name).into_iter().map(|w| w.0).collect()

@@ -6,10 +6,10 @@ use crate::{
     db::{
         Conn, MultiBackend, Sees, finders,
         schema::{citation, finding, insight, trial},
+        seen_by_visibility,
     },
-    id::{InsightId, Key},
+    id::{InsightId},
     ledger::stored,
-    trial::store as trials,
     vocabulary::RecordKind,
 };
 use diesel::{prelude::*, sql_types::Bool};
@@ -25,8 +25,8 @@ pub fn visible_to(who: &Principal) -> Sees<insight::table> {
     if who.sees_all() {
         return Box::new(true.into_sql::<Bool>());
     }
-    let seen = trial::table.into_boxed::<MultiBackend>().filter(trials::visible_to(who)).select(trial::id);
-    let hidden = finding::table.into_boxed::<MultiBackend>().filter(finding::trial_id.ne_all(seen)).select(finding::id);
+    let seen = trial::table.filter(seen_by_visibility!(trial, clinic_id, who)).select(trial::id);
+    let hidden = finding::table.filter(finding::trial_id.ne_all(seen)).select(finding::id);
     let citing_hidden = citation::table.filter(citation::finding_id.eq_any(hidden)).select(citation::insight_id);
     Box::new(
         insight::clinic_id.eq_any(who.organizations.clone()).or(insight::owner_id.eq(who.id)).or(insight::submitted_at

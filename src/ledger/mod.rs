@@ -3,7 +3,6 @@
 //! [`record_change`] is the only way to save a record, so there is no change without an event. The tree, checkpoints and
 //! proofs come on top of `event_pending`; nothing here waits for a global head.
 pub mod event;
-pub mod history;
 
 use crate::{
     Error, Result,
@@ -111,6 +110,11 @@ pub trait Stored: Serialize {
     fn code(&self) -> String {
         Self::KIND.code(self.number())
     }
+}
+
+/// The kind of a row type.
+pub const fn kind_of<R: Stored>() -> RecordKind {
+    R::KIND
 }
 
 /// Saves a record's new content under its next version, and the event that says so. If either cannot be written,

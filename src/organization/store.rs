@@ -1,10 +1,10 @@
 //! The only SQL of organizations.
 use super::Organization;
 use crate::{
-    Result,
+    Error, Result,
     auth::policy::Principal,
-    db::{Conn, MultiBackend, Sees, finders, schema::organization},
-    id::{Key, OrganizationId},
+    db::{Conn, Sees, finders, schema::organization},
+    id::{OrganizationId},
     ledger::stored,
     vocabulary::{OrganizationKind, RecordKind},
 };
@@ -48,4 +48,33 @@ pub fn names(
         .load(conn)?;
     let named = |(id, number, name, kind)| (id, (OrganizationName { id, code: RecordKind::Organization.code(number), name }, kind));
     Ok(rows.into_iter().map(named).collect())
+}
+
+/// The names of organizations that records point to. A record never points to one that is not there.
+pub struct Names(HashMap<OrganizationId, (OrganizationName, OrganizationKind)>);
+
+impl Names {
+    /// In one query.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub fn load(conn: &mut Conn, ids: impl IntoIterator<Item = OrganizationId>) -> Result<Self> {
+        let ids: std::collections::HashSet<_> = ids.into_iter().collect();
+        Ok(Self(names(conn, ids)?))
+    }
+    /// One name.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] when it was not loaded.
+    pub fn one(&self, id: OrganizationId) -> Result<OrganizationName> {
+        let found = self.0.get(&id).map(|(name, _)| name.clone());
+        found.ok_or_else(|| Error::Internal(format!("no organization {id}")))
+    }
+    /// Several names, in order.
+    ///
+    /// # Errors
+    /// As [`Names::one`].
+    pub fn many(&self, ids: &[OrganizationId]) -> Result<Vec<OrganizationName>> {
+        ids.iter().map(|id| self.one(*id)).collect()
+    }
 }

@@ -3,10 +3,10 @@ use super::Pairing;
 use crate::{
     auth::policy::Principal,
     db::{
-        MultiBackend, Sees, finders,
+        Sees, finders,
         schema::{discovery, pairing},
     },
-    id::{Key, PairingId},
+    id::{PairingId},
     ledger::stored,
     vocabulary::RecordKind,
 };

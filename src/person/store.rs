@@ -1,15 +1,15 @@
 //! The only SQL of people.
-use super::Person;
+use super::{Person, Tenure};
 use crate::{
-    Result,
+    Error, Result,
     auth::policy::Principal,
     db::{
-        Conn, MultiBackend, Sees,
+        Conn, Sees,
         columns::{Doc, Time},
         finders,
         schema::{membership, person},
     },
-    id::{Key, OrganizationId, PersonId},
+    id::{OrganizationId, PersonId},
     ledger::stored,
     vocabulary::{Authn, RecordKind, Role},
 };
@@ -79,4 +79,50 @@ pub fn is_active_member(conn: &mut Conn, id: PersonId, organization: Organizatio
         .filter(membership::organization_id.eq(organization))
         .filter(person::disabled_at.is_null());
     Ok(member.count().get_result::<i64>(conn)? > 0)
+}
+
+/// An owner of a record, with their time.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct OwnerView {
+    /// Their id.
+    pub id: PersonId,
+    /// Their name.
+    #[schema(max_length = 300, example = "Ada Okafor")]
+    pub name: String,
+    /// Since when.
+    pub from: Time,
+    /// Until when; null for the present owner.
+    pub until: Option<Time>,
+}
+
+/// The names of people that records point to. A record never points to one who is not there.
+pub struct Names(HashMap<PersonId, PersonName>);
+
+impl Names {
+    /// In one query.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub fn load(conn: &mut Conn, ids: impl IntoIterator<Item = PersonId>) -> Result<Self> {
+        let ids: std::collections::HashSet<_> = ids.into_iter().collect();
+        Ok(Self(names(conn, ids)?))
+    }
+    /// One name.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] when it was not loaded.
+    pub fn one(&self, id: PersonId) -> Result<PersonName> {
+        self.0.get(&id).cloned().ok_or_else(|| Error::Internal(format!("no person {id}")))
+    }
+    /// Owners with their time.
+    ///
+    /// # Errors
+    /// As [`Names::one`].
+    pub fn owners(&self, tenures: &[Tenure]) -> Result<Vec<OwnerView>> {
+        let owner = |t: &Tenure| {
+            let PersonName { id, name } = self.one(t.person_id)?;
+            Ok(OwnerView { id, name, from: t.from, until: t.until })
+        };
+        tenures.iter().map(owner).collect()
+    }
 }

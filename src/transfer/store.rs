@@ -2,8 +2,8 @@
 use super::Transfer;
 use crate::{
     auth::policy::Principal,
-    db::{MultiBackend, Sees, finders, schema::transfer},
-    id::{Key, TransferId},
+    db::{Sees, finders, schema::transfer},
+    id::{TransferId},
     ledger::stored,
     vocabulary::RecordKind,
 };

@@ -3,8 +3,8 @@ use super::Trial;
 use crate::{
     Result,
     auth::policy::Principal,
-    db::{Conn, MultiBackend, Sees, finders, schema::trial, seen_by_visibility},
-    id::{Key, TrialId},
+    db::{Conn, Sees, finders, schema::trial, seen_by_visibility},
+    id::{TrialId},
     ledger::stored,
     vocabulary::RecordKind,
 };
@@ -18,7 +18,7 @@ finders!(Trial, trial, TrialId);
 
 /// By its visibility alone.
 pub fn visible_to(who: &Principal) -> Sees<trial::table> {
-    seen_by_visibility!(trial, clinic_id, who)
+    Box::new(seen_by_visibility!(trial, clinic_id, who))
 }
 
 /// A trial as its neighbours name it.

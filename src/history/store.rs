@@ -1,0 +1,384 @@
+//! The only SQL of history: the events of a record, newest first, as one person may see them.
+use super::{
+    Entry, FieldChange, MovedRecord, Named, Outcome, RecordRef, SignatureView, Ties, TransitionView, diff, person_at,
+    private_fields, uuids_in, version_is_visible, without,
+};
+use crate::{
+    Error, Result,
+    auth::policy::Principal,
+    db::{
+        Conn, MultiBackend,
+        columns::Time,
+        schema::{event, event_mention, pairing, trial},
+    },
+    http::page::Page,
+    id::{AnyId, EventId, InsightId, OrganizationId, PersonId, TrialId},
+    pairing::ACCEPTED,
+    person,
+    vocabulary::{Action, RecordKind},
+};
+use diesel::prelude::*;
+use serde_json::{Map, Value};
+use std::collections::{HashMap, HashSet};
+use uuid::Uuid;
+
+type Row = (
+    i64,
+    EventId,
+    RecordKind,
+    AnyId,
+    i64,
+    Action,
+    Option<String>,
+    Option<String>,
+    Option<String>,
+    Option<AnyId>,
+    Time,
+    Time,
+    Option<Vec<u8>>,
+);
+
+/// An event as its columns and payload have it.
+struct Event {
+    enqueued: i64,
+    id: EventId,
+    kind: RecordKind,
+    record: Uuid,
+    version: i64,
+    action: Action,
+    name: Option<String>,
+    from: Option<String>,
+    to: Option<String>,
+    actor: Option<PersonId>,
+    at: Time,
+    effective_at: Time,
+    payload: Map<String, Value>,
+}
+
+impl Event {
+    fn of(row: Row) -> Result<Self> {
+        let (enqueued, id, kind, record, version, action, name, from, to, actor, at, effective_at, payload) = row;
+        let payload = match payload {
+            Some(bytes) => serde_json::from_slice(&bytes).map_err(|e| Error::Internal(format!("payload of {id}: {e}")))?,
+            None => Map::new(),
+        };
+        let (record, actor) = (record.0, actor.map(|a| PersonId::of(a.0)));
+        Ok(Self { enqueued, id, kind, record, version, action, name, from, to, actor, at, effective_at, payload })
+    }
+    fn content(&self) -> Option<&Map<String, Value>> {
+        self.payload.get("record").and_then(Value::as_object)
+    }
+    fn text(&self, member: &str) -> Option<String> {
+        self.payload.get(member).and_then(Value::as_str).map(str::to_owned)
+    }
+    fn uuid(&self, member: &str) -> Option<Uuid> {
+        self.payload.get(member).and_then(Value::as_str).and_then(|id| Uuid::parse_str(id).ok())
+    }
+    fn signature(&self) -> Option<SignatureView> {
+        let signed = self.payload.get("signature")?.as_object()?;
+        Some(SignatureView {
+            signer: signed.get("signer")?.as_str()?.to_owned(),
+            meaning: signed.get("meaning")?.as_str()?.parse().ok()?,
+            signed_at: Time::parse(signed.get("signed_at")?.as_str()?)?,
+        })
+    }
+}
+
+const COLUMNS: (
+    event::enqueued,
+    event::id,
+    event::record_kind,
+    event::record_id,
+    event::record_version,
+    event::action,
+    event::move_name,
+    event::from_state,
+    event::to_state,
+    event::actor_id,
+    event::at,
+    event::effective_at,
+    event::payload,
+) = (
+    event::enqueued,
+    event::id,
+    event::record_kind,
+    event::record_id,
+    event::record_version,
+    event::action,
+    event::move_name,
+    event::from_state,
+    event::to_state,
+    event::actor_id,
+    event::at,
+    event::effective_at,
+    event::payload,
+);
+
+/// Events that a page leaves out because their reader may not see them must not end it early: so many more are read.
+const READ_AHEAD: i64 = 64;
+
+/// One page of a record's history, newest first. The caller has checked that the record is visible.
+///
+/// # Errors
+/// What the database says.
+pub fn history(conn: &mut Conn, who: &Principal, kind: RecordKind, id: Uuid, page: &Page) -> Result<Vec<Entry>> {
+    let events = visible_events(conn, who, kind, id, page, false)?;
+    let before = contents_before(conn, &events)?;
+    let mut changes = Vec::with_capacity(events.len());
+    for event in &events {
+        let private = private_fields(event.kind, event.record, who);
+        let previous = before.get(&(event.record, event.version - 1));
+        let shown = event.content().map(|after| diff(previous, after)).unwrap_or_else(Vec::new);
+        changes.push(shown.into_iter().filter(|c| !private.contains(&&*c.field)).collect::<Vec<_>>());
+    }
+    let changes = redact(conn, who, changes)?;
+    let people = person::store::names(conn, events.iter().filter_map(|e| e.actor))?;
+    Ok(events
+        .into_iter()
+        .zip(changes)
+        .map(|(event, changes)| Entry {
+            event_id: event.id,
+            record: RecordRef { kind: event.kind, id: event.record },
+            version: event.version,
+            action: event.action,
+            by: event.actor.and_then(|id| people.get(&id).cloned()),
+            recorded_at: event.at,
+            effective_at: event.effective_at,
+            reason: event.text("reason"),
+            changes,
+            signature: event.signature(),
+            enqueued: event.enqueued,
+            name: event.name,
+            from: event.from,
+            to: event.to,
+        })
+        .collect())
+}
+
+/// One page of a record's moves, newest first. The caller has checked that the record is visible.
+///
+/// # Errors
+/// What the database says.
+pub fn transitions(
+    conn: &mut Conn,
+    who: &Principal,
+    kind: RecordKind,
+    id: Uuid,
+    page: &Page,
+) -> Result<Vec<TransitionView>> {
+    let events = visible_events(conn, who, kind, id, page, true)?;
+    views(conn, who, events)
+}
+
+/// The move that an event recorded.
+///
+/// # Errors
+/// What the database says.
+pub fn transition(conn: &mut Conn, who: &Principal, id: EventId) -> Result<TransitionView> {
+    let row: Row = event::table.filter(event::id.eq(id)).select(COLUMNS).get_result(conn)?;
+    views(conn, who, vec![Event::of(row)?])?.pop().ok_or_else(Error::not_found)
+}
+
+fn views(conn: &mut Conn, who: &Principal, events: Vec<Event>) -> Result<Vec<TransitionView>> {
+    let people = person::store::names(conn, events.iter().filter_map(|e| e.actor))?;
+    let insights = events.iter().filter_map(|e| e.uuid("insight_id")).map(InsightId::of);
+    let insights = crate::insight::store::names(conn, who, insights.collect::<Vec<_>>())?;
+    let discoveries = events.iter().filter_map(|e| e.uuid("discovery_id")).map(crate::id::DiscoveryId::of);
+    let discoveries = crate::discovery::store::names(conn, who, discoveries.collect::<Vec<_>>())?;
+    Ok(events
+        .into_iter()
+        .map(|event| TransitionView {
+            id: event.id,
+            record: MovedRecord {
+                kind: event.kind,
+                id: event.record,
+                code: event.content().and_then(|c| c.get("code")?.as_str()).unwrap_or_default().to_owned(),
+                version: event.version,
+            },
+            reason: event.text("reason"),
+            stop_reason: event.text("stop_reason").and_then(|code| code.parse().ok()),
+            insight: event
+                .uuid("insight_id")
+                .and_then(|id| insights.get(&InsightId::of(id)))
+                .map(|i| Named { id: i.id.0, code: i.code.clone() }),
+            signature: event.signature(),
+            correction: event.action == Action::Corrected,
+            by: event.actor.and_then(|id| people.get(&id).cloned()),
+            effective_at: event.effective_at,
+            recorded_at: event.at,
+            result: event
+                .uuid("discovery_id")
+                .and_then(|id| discoveries.get(&crate::id::DiscoveryId::of(id)))
+                .map(|d| Outcome { discovery: Named { id: d.id.0, code: d.code.clone() } }),
+            enqueued: event.enqueued,
+            name: event.name,
+            from: event.from,
+            to: event.to,
+        })
+        .collect())
+}
+
+/// The events of a record and those of others that mention it, as far as the reader may see them.
+fn visible_events(
+    conn: &mut Conn,
+    who: &Principal,
+    kind: RecordKind,
+    id: Uuid,
+    page: &Page,
+    only_moves: bool,
+) -> Result<Vec<Event>> {
+    let wanted = usize::try_from(page.limit + 1).unwrap_or(usize::MAX);
+    let mut after = page.after.as_ref().and_then(|a| a.value.parse::<i64>().ok());
+    let mut visible = Vec::new();
+    loop {
+        let batch = page.limit + READ_AHEAD;
+        let rows = events_before(conn, id, after, only_moves, batch)?;
+        let last = rows.len() < usize::try_from(batch).unwrap_or(usize::MAX);
+        after = rows.last().map(|e| e.enqueued).or(after);
+        let hidden = hidden_records(conn, who, rows.iter().map(|e| e.record).filter(|r| *r != id))?;
+        let mut ties = HashMap::new();
+        for event in rows {
+            if hidden.contains(&event.record) {
+                continue;
+            }
+            let tie = match ties.get(&event.record) {
+                Some(tie) => *tie,
+                None => *ties.entry(event.record).or_insert(ties_to(conn, who, &event)?),
+            };
+            if event.content().is_none_or(|content| version_is_visible(who, event.kind, content, tie)) {
+                visible.push(event);
+            }
+        }
+        if last || visible.len() >= wanted {
+            visible.truncate(wanted);
+            debug_assert!(RecordKind::ALL.contains(&kind));
+            return Ok(visible);
+        }
+    }
+}
+
+fn events_before(conn: &mut Conn, id: Uuid, after: Option<i64>, only_moves: bool, limit: i64) -> Result<Vec<Event>> {
+    let mentioned =
+        event_mention::table.filter(event_mention::record_id.eq(AnyId::of(id))).select(event_mention::event_id);
+    let mut query = event::table
+        .into_boxed::<MultiBackend>()
+        .filter(event::record_id.eq(AnyId::of(id)).or(event::id.eq_any(mentioned)))
+        .order(event::enqueued.desc())
+        .limit(limit);
+    if let Some(after) = after {
+        query = query.filter(event::enqueued.lt(after));
+    }
+    if only_moves {
+        query = query.filter(event::record_id.eq(AnyId::of(id))).filter(event::move_name.is_not_null());
+    }
+    query.select(COLUMNS).load::<Row>(conn)?.into_iter().map(Event::of).collect()
+}
+
+/// What ties the reader to the record now; from its last known content, so the newest event is asked first.
+fn ties_to(conn: &mut Conn, who: &Principal, newest: &Event) -> Result<Ties> {
+    let Some(content) = newest.content() else { return Ok(Ties::default()) };
+    let organization = |field: &str| {
+        content.get(field).and_then(Value::as_str).and_then(|id| Uuid::parse_str(id).ok()).map(OrganizationId::of)
+    };
+    let steward = match newest.kind {
+        RecordKind::Discovery => organization("lab_id"),
+        RecordKind::Trial | RecordKind::Insight => organization("clinic_id"),
+        RecordKind::Finding => {
+            let trial_id = content.get("trial_id").and_then(Value::as_str).and_then(|id| Uuid::parse_str(id).ok());
+            match trial_id {
+                Some(id) => trial::table
+                    .filter(trial::id.eq(TrialId::of(id)))
+                    .select(trial::clinic_id)
+                    .get_result(conn)
+                    .optional()?,
+                None => None,
+            }
+        }
+        RecordKind::Organization
+        | RecordKind::Person
+        | RecordKind::Lifecycle
+        | RecordKind::Pairing
+        | RecordKind::Transfer => None,
+    };
+    let paired = newest.kind == RecordKind::Discovery && is_paired(conn, who, newest.record)?;
+    let owner = person_at(content, "owner_id") == Some(who.id);
+    Ok(Ties { steward: steward.is_some_and(|s| who.belongs_to(s)), owner, paired })
+}
+
+fn is_paired(conn: &mut Conn, who: &Principal, discovery: Uuid) -> Result<bool> {
+    let accepted = pairing::table
+        .filter(pairing::discovery_id.eq(crate::id::DiscoveryId::of(discovery)))
+        .filter(pairing::state.eq(ACCEPTED))
+        .filter(
+            pairing::clinician_id
+                .eq(who.id)
+                .assume_not_null()
+                .or(pairing::organization_id.eq_any(who.organizations.clone()).assume_not_null()),
+        );
+    Ok(accepted.count().get_result::<i64>(conn)? > 0)
+}
+
+/// The records' contents one version before the given events, in one query.
+fn contents_before(conn: &mut Conn, events: &[Event]) -> Result<HashMap<(Uuid, i64), Map<String, Value>>> {
+    let records: HashSet<Uuid> = events.iter().map(|e| e.record).collect();
+    let versions: HashSet<i64> = events.iter().map(|e| e.version - 1).filter(|v| *v > 0).collect();
+    let rows: Vec<(AnyId, i64, Option<Vec<u8>>)> = event::table
+        .filter(event::record_id.eq_any(records.into_iter().map(AnyId::of)))
+        .filter(event::record_version.eq_any(versions))
+        .select((event::record_id, event::record_version, event::payload))
+        .load(conn)?;
+    let content = |bytes: Vec<u8>| match serde_json::from_slice::<Map<String, Value>>(&bytes).ok()?.remove("record") {
+        Some(Value::Object(content)) => Some(content),
+        _ => None,
+    };
+    let before = rows.into_iter().filter_map(|(id, version, bytes)| Some(((id.0, version), content(bytes?)?)));
+    Ok(before.collect())
+}
+
+/// Takes out of every change what names a record that the reader may not see.
+fn redact(conn: &mut Conn, who: &Principal, changes: Vec<Vec<FieldChange>>) -> Result<Vec<Vec<FieldChange>>> {
+    let mut named = HashSet::new();
+    for change in changes.iter().flatten() {
+        uuids_in(&change.before, &mut named);
+        uuids_in(&change.after, &mut named);
+    }
+    let hidden = hidden_records(conn, who, named.into_iter())?;
+    if hidden.is_empty() {
+        return Ok(changes);
+    }
+    let shown = |change: FieldChange| {
+        let (before, after) = (without(&change.before, &hidden), without(&change.after, &hidden));
+        (before != after).then_some(FieldChange { field: change.field, before, after })
+    };
+    Ok(changes.into_iter().map(|entry| entry.into_iter().filter_map(shown).collect()).collect())
+}
+
+/// Those of the given ids that are records which the reader may not see.
+///
+/// # Errors
+/// What the database says.
+pub fn hidden_records(
+    conn: &mut Conn,
+    who: &Principal,
+    ids: impl Iterator<Item = Uuid>,
+) -> Result<HashSet<Uuid>> {
+    let ids: HashSet<Uuid> = ids.collect();
+    if ids.is_empty() || who.sees_all() {
+        return Ok(HashSet::new());
+    }
+    let known: Vec<(RecordKind, AnyId)> = event::table
+        .filter(event::record_id.eq_any(ids.into_iter().map(AnyId::of).collect::<Vec<_>>()))
+        .filter(event::record_version.eq(1))
+        .select((event::record_kind, event::record_id))
+        .load(conn)?;
+    let mut by_kind: HashMap<RecordKind, Vec<Uuid>> = HashMap::new();
+    for (kind, id) in known {
+        by_kind.entry(kind).or_insert_with(Vec::new).push(id.0);
+    }
+    let mut hidden = HashSet::new();
+    for (kind, ids) in by_kind {
+        let seen = crate::app::visible_ids(conn, who, kind, &ids)?;
+        hidden.extend(ids.into_iter().filter(|id| !seen.contains(id)));
+    }
+    Ok(hidden)
+}

@@ -1,0 +1,82 @@
+//! What gates ask about other kinds of record, read straight from the tables so that slices need not know each other.
+use super::TrialFact;
+use crate::{
+    Result,
+    auth::policy::Principal,
+    db::{
+        Conn,
+        columns::Doc,
+        schema::{citation, finding, insight, insight_discovery, pairing, trial, trial_link},
+    },
+    finding::SIGNED,
+    id::{DiscoveryId, InsightId, OrganizationId, PersonId},
+    pairing::ACCEPTED,
+    vocabulary::{LinkRole, PairingKind, Phase, TrialStatus},
+};
+use diesel::prelude::*;
+
+/// The trials linked to a discovery as `tests`, each with its clinic.
+///
+/// # Errors
+/// What the database says.
+pub fn testing_trials(conn: &mut Conn, discovery: DiscoveryId) -> Result<Vec<(TrialFact, OrganizationId)>> {
+    let rows: Vec<(Doc<Vec<Phase>>, TrialStatus, OrganizationId)> = trial::table
+        .inner_join(trial_link::table.on(trial_link::trial_id.eq(trial::id)))
+        .filter(trial_link::discovery_id.eq(discovery))
+        .filter(trial_link::role.eq(LinkRole::Tests))
+        .select((trial::phases, trial::overall_status, trial::clinic_id))
+        .load(conn)?;
+    Ok(rows.into_iter().map(|(phases, status, clinic)| (TrialFact { phases: phases.0, status }, clinic)).collect())
+}
+
+/// An accepted pairing of a discovery.
+pub struct AcceptedPairing {
+    /// Clinical lead or industry partner.
+    pub kind: PairingKind,
+    /// The clinician.
+    pub clinician: Option<PersonId>,
+}
+
+/// The accepted pairings of a discovery.
+///
+/// # Errors
+/// What the database says.
+pub fn accepted_pairings(conn: &mut Conn, discovery: DiscoveryId) -> Result<Vec<AcceptedPairing>> {
+    let rows: Vec<(PairingKind, Option<PersonId>)> = pairing::table
+        .filter(pairing::discovery_id.eq(discovery))
+        .filter(pairing::state.eq(ACCEPTED))
+        .select((pairing::kind, pairing::clinician_id))
+        .load(conn)?;
+    Ok(rows.into_iter().map(|(kind, clinician)| AcceptedPairing { kind, clinician }).collect())
+}
+
+/// Whether an insight may be cited for a discovery: this person sees it, it was submitted and not withdrawn, every
+/// finding it cites stands signed, and it concerns the discovery or findings of a trial that tests it.
+///
+/// # Errors
+/// What the database says.
+pub fn insight_stands(conn: &mut Conn, who: &Principal, id: InsightId, discovery: DiscoveryId) -> Result<bool> {
+    if crate::insight::store::visible_ids(conn, who, &[id.0])?.is_empty() {
+        return Ok(false);
+    }
+    let submitted = insight::table
+        .filter(insight::id.eq(id))
+        .filter(insight::submitted_at.is_not_null())
+        .filter(insight::state.ne("withdrawn"));
+    let shaky = citation::table
+        .inner_join(finding::table.on(finding::id.eq(citation::finding_id)))
+        .filter(citation::insight_id.eq(id))
+        .filter(finding::state.ne(SIGNED));
+    let named = insight_discovery::table
+        .filter(insight_discovery::insight_id.eq(id))
+        .filter(insight_discovery::discovery_id.eq(discovery));
+    let tested = citation::table
+        .inner_join(finding::table.on(finding::id.eq(citation::finding_id)))
+        .inner_join(trial_link::table.on(trial_link::trial_id.eq(finding::trial_id)))
+        .filter(citation::insight_id.eq(id))
+        .filter(trial_link::discovery_id.eq(discovery));
+    let concerns =
+        named.count().get_result::<i64>(conn)? > 0 || tested.count().get_result::<i64>(conn)? > 0;
+    let stands = submitted.count().get_result::<i64>(conn)? > 0 && shaky.count().get_result::<i64>(conn)? == 0;
+    Ok(concerns && stands)
+}

@@ -1,0 +1,75 @@
+//! The only SQL of signature challenges.
+use super::{ATTEMPTS, Challenge};
+use crate::{
+    Result,
+    auth::policy::Principal,
+    db::{
+        Conn,
+        columns::Time,
+        schema::{credential, signature_challenge as challenge},
+    },
+    id::{ChallengeId, PersonId},
+};
+use diesel::prelude::*;
+
+/// Keeps a new challenge.
+///
+/// # Errors
+/// What the database says.
+pub fn insert(conn: &mut Conn, new: &Challenge) -> Result<()> {
+    diesel::insert_into(challenge::table).values(new).execute(conn)?;
+    Ok(())
+}
+
+/// This person's challenge, whatever its state.
+///
+/// # Errors
+/// What the database says.
+pub fn find(conn: &mut Conn, id: ChallengeId, who: PersonId) -> Result<Option<Challenge>> {
+    let own = challenge::table.filter(challenge::id.eq(id)).filter(challenge::person_id.eq(who));
+    Ok(own.get_result(conn).optional()?)
+}
+
+/// Counts one answer before it is checked, so that answers sent side by side cannot outrun the limit. False where the
+/// challenge is not this person's, used, expired or void.
+///
+/// # Errors
+/// What the database says.
+pub fn reserve(conn: &mut Conn, id: ChallengeId, who: &Principal) -> Result<bool> {
+    let open = challenge::table
+        .filter(challenge::id.eq(id))
+        .filter(challenge::person_id.eq(who.id))
+        .filter(challenge::attempts.lt(ATTEMPTS))
+        .filter(challenge::expires_at.gt(who.at))
+        .filter(challenge::consumed_at.is_null());
+    let counted = diesel::update(open).set(challenge::attempts.eq(challenge::attempts + 1)).execute(conn)?;
+    Ok(counted > 0)
+}
+
+/// Takes back the count of a right answer whose move was refused for another reason.
+///
+/// # Errors
+/// What the database says.
+pub fn release(conn: &mut Conn, id: ChallengeId) -> Result<()> {
+    let counted = challenge::table.filter(challenge::id.eq(id)).filter(challenge::attempts.gt(0));
+    diesel::update(counted).set(challenge::attempts.eq(challenge::attempts - 1)).execute(conn)?;
+    Ok(())
+}
+
+/// Uses the challenge up; false where another request was faster.
+///
+/// # Errors
+/// What the database says.
+pub fn consume(conn: &mut Conn, id: ChallengeId, at: Time) -> Result<bool> {
+    let open = challenge::table.filter(challenge::id.eq(id)).filter(challenge::consumed_at.is_null());
+    Ok(diesel::update(open).set(challenge::consumed_at.eq(at)).execute(conn)? > 0)
+}
+
+/// The stored hash of a person's password.
+///
+/// # Errors
+/// What the database says.
+pub fn password_hash(conn: &mut Conn, who: PersonId) -> Result<Option<String>> {
+    let own = credential::table.filter(credential::person_id.eq(who)).select(credential::password_hash);
+    Ok(own.get_result(conn).optional()?)
+}

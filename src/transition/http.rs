@@ -1,0 +1,182 @@
+//! The routes that every kind of record with a lifecycle has alike.
+use super::{Asked, Checked, Movable, attempt};
+use crate::{
+    Error, Result,
+    auth::{
+        extract::Guard,
+        password::{PasswordError, Secret},
+        policy::{Move, Principal, Read},
+    },
+    db::Conn,
+    fault,
+    http::{self, body::Body, etag::IfMatch, page::{After, Page, PARAMETERS}, params::Params},
+    id::ChallengeId,
+    lifecycle::available,
+    signature,
+};
+use actix_web::{HttpRequest, HttpResponse, http::header};
+
+/// The moves of a record, newest first.
+///
+/// # Errors
+/// 404, 400, 422.
+pub async fn list<M: Movable + 'static>(who: Guard<Read>, request: HttpRequest) -> Result<HttpResponse> {
+    let key = http::key(&request, M::KIND)?;
+    let mut params = Params::read(&request, PARAMETERS)?;
+    let page = Page::read(&request, &mut params, &["-recorded_at"]);
+    params.finish()?;
+    let asked = page.clone();
+    let moves = who
+        .read(move |conn, who| {
+            let record = M::find(conn, who, key)?;
+            crate::history::store::transitions(conn, who, M::KIND, record.id(), &asked)
+        })
+        .await?;
+    page.answer(&request, moves, None, |m| After { value: m.enqueued.to_string(), id: m.id.0 })
+}
+
+/// Each move from here, with what stands between it and the caller.
+///
+/// # Errors
+/// 404.
+pub async fn offered<M: Movable + 'static>(who: Guard<Read>, request: HttpRequest) -> Result<HttpResponse> {
+    http::params::none(&request)?;
+    let key = http::key(&request, M::KIND)?;
+    let moves = who
+        .read(move |conn, who| {
+            let record = M::find(conn, who, key)?;
+            let lifecycle = record.lifecycle(conn)?;
+            let situation = record.situation(conn, who, None)?;
+            Ok(available(&lifecycle, &situation.facts, &situation.actor))
+        })
+        .await?;
+    Ok(http::data(&moves))
+}
+
+/// Makes a move.
+///
+/// # Errors
+/// 404, 403, 428, 412, 422, 409.
+pub async fn make<M: Movable + 'static>(who: Guard<Move>, request: HttpRequest, body: Body) -> Result<HttpResponse> {
+    http::params::none(&request)?;
+    let key = http::key(&request, M::KIND)?;
+    let asked = Asked { key, if_match: IfMatch::of(&request), body: body.json().await? };
+    let answer = fault::read::<SignatureOnly>(asked.body.clone()).ok().map(|b| b.signature);
+    let checked = match &answer {
+        Some(answer) => Some(check(&who, answer).await?),
+        None => None,
+    };
+    let (sent, released) = (asked.clone(), answer.map(|a| a.challenge_id));
+    let made = who
+        .write(move |conn, who, context| {
+            let event = attempt::<M>(conn, who, context, &sent, checked)?;
+            crate::history::store::transition(conn, who, event)
+        })
+        .await;
+    if let (Err(_), Some(Checked { right: true }), Some(challenge)) = (&made, checked, released) {
+        who.write(move |conn, _, _| signature::store::release(conn, challenge)).await?;
+    }
+    let made = made?;
+    Ok(HttpResponse::Created()
+        .insert_header((header::ETAG, http::etag::of(made.record.version)))
+        .insert_header((header::LOCATION, format!("{}/{}", request.path(), made.id)))
+        .json(made))
+}
+
+/// Only the signature of a body, whatever else is wrong with it.
+struct SignatureOnly {
+    signature: signature::Answer,
+}
+impl deserr::Deserr<fault::Faults> for SignatureOnly {
+    fn deserialize_from_value<V: deserr::IntoValue>(
+        value: deserr::Value<V>,
+        location: deserr::ValuePointerRef<'_>,
+    ) -> Result<Self, fault::Faults> {
+        use deserr::Map;
+        let deserr::Value::Map(mut members) = value else {
+            return Err(fault::wrong_type(value, "an object", location));
+        };
+        let at = location.push_key("signature");
+        let Some(value) = members.remove("signature") else {
+            return Err(fault::Faults::at("/signature", "required", "is required"));
+        };
+        signature::Answer::deserialize_from_value(value.into_value(), at).map(|signature| Self { signature })
+    }
+}
+
+/// Counts the answer, then checks the password off the request thread.
+async fn check(who: &Guard<Move>, answer: &signature::Answer) -> Result<Checked> {
+    let id = answer.challenge_id;
+    let open = who.write(move |conn, who, _| signature::store::reserve(conn, id, who)).await?;
+    if !open {
+        return Ok(Checked { right: false });
+    }
+    Ok(Checked { right: verify(who, answer.password.clone(), id).await? })
+}
+
+async fn verify(who: &Guard<Move>, password: Secret, id: ChallengeId) -> Result<bool> {
+    let hash = who.read(|conn: &mut Conn, who: &Principal| signature::store::password_hash(conn, who.id)).await?;
+    match who.app().passwords.verify(&password, hash.as_deref()).await {
+        Ok(right) => Ok(right),
+        Err(e) => {
+            who.write(move |conn, _, _| signature::store::release(conn, id)).await?;
+            Err(overloaded_or_broken(&e))
+        }
+    }
+}
+
+fn overloaded_or_broken(e: &PasswordError) -> Error {
+    match e {
+        PasswordError::Overloaded => Error::Overloaded,
+        other => Error::Internal(other.to_string()),
+    }
+}
+
+/// The routes of a kind that moves: its moves, those open to the caller, making one, and its history.
+macro_rules! movable_routes {
+    ($record:ty, $tag:literal, $singular:literal, $transitions:literal, $available:literal, $history:literal) => {
+        /// Past moves, newest first.
+        #[utoipa::path(tag = $tag, operation_id = concat!("list_", $singular, "_transitions"),
+            params($crate::http::openapi::IdPath, $crate::http::openapi::PageQuery),
+            responses((status = 200, description = "A page of moves",
+                body = $crate::http::openapi::ListOf<$crate::history::TransitionView>)))]
+        #[get($transitions)]
+        pub async fn list_transitions(
+            who: $crate::auth::extract::Guard<$crate::auth::policy::Read>,
+            request: actix_web::HttpRequest,
+        ) -> $crate::Result<actix_web::HttpResponse> {
+            $crate::transition::http::list::<$record>(who, request).await
+        }
+
+        /// Each move from the present state, whether the caller may make it, what is unmet and what the body must bring.
+        #[utoipa::path(tag = $tag, operation_id = concat!("list_available_", $singular, "_transitions"),
+            params($crate::http::openapi::IdPath),
+            responses((status = 200, description = "The moves from here",
+                body = $crate::http::openapi::DataOf<$crate::lifecycle::Available>)))]
+        #[get($available)]
+        pub async fn available_transitions(
+            who: $crate::auth::extract::Guard<$crate::auth::policy::Read>,
+            request: actix_web::HttpRequest,
+        ) -> $crate::Result<actix_web::HttpResponse> {
+            $crate::transition::http::offered::<$record>(who, request).await
+        }
+
+        /// Makes a move, or says every gate in its way.
+        #[utoipa::path(tag = $tag, operation_id = concat!("move_", $singular),
+            params($crate::http::openapi::IdPath, $crate::http::openapi::IfMatchHeader),
+            request_body = $crate::transition::Order,
+            responses((status = 201, description = "The move, with the record's new version",
+                body = $crate::history::TransitionView)))]
+        #[post($transitions)]
+        pub async fn make_transition(
+            who: $crate::auth::extract::Guard<$crate::auth::policy::Move>,
+            request: actix_web::HttpRequest,
+            body: $crate::http::body::Body,
+        ) -> $crate::Result<actix_web::HttpResponse> {
+            $crate::transition::http::make::<$record>(who, request, body).await
+        }
+
+        $crate::history::http::history_route!($tag, $singular, $history, $crate::ledger::kind_of::<$record>());
+    };
+}
+pub(crate) use movable_routes;
