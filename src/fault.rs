@@ -259,23 +259,32 @@ impl<const MIN: i64, const MAX: i64> ToSchema for Bounded<MIN, MAX> {
     }
 }
 
-/// A finite number.
+/// The greatest magnitude a [`Number`] has.
+const NUMBER_LIMIT: f64 = 1e15;
+
+/// A number from -10¹⁵ to 10¹⁵.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Number(pub f64);
 
 impl Deserr<Faults> for Number {
     fn deserialize_from_value<V: IntoValue>(value: Value<V>, location: ValuePointerRef<'_>) -> Result<Self, Faults> {
-        match value {
-            Value::Integer(n) => Ok(Self(n as f64)),
-            Value::NegativeInteger(n) => Ok(Self(n as f64)),
-            Value::Float(n) if n.is_finite() => Ok(Self(n)),
-            other => Err(wrong_type(other, "a number", location)),
+        let number = match value {
+            Value::Integer(n) => n as f64,
+            Value::NegativeInteger(n) => n as f64,
+            Value::Float(n) => n,
+            other => return Err(wrong_type(other, "a number", location)),
+        };
+        if number.abs() <= NUMBER_LIMIT {
+            Ok(Self(number))
+        } else {
+            let message = format!("must be from -{NUMBER_LIMIT:e} to {NUMBER_LIMIT:e}");
+            Err(Faults::at(pointer(location), "out_of_range", message))
         }
     }
 }
 impl PartialSchema for Number {
     fn schema() -> RefOr<Schema> {
-        ObjectBuilder::new().schema_type(Type::Number).minimum(Some(-1e15)).maximum(Some(1e15)).into()
+        ObjectBuilder::new().schema_type(Type::Number).minimum(Some(-NUMBER_LIMIT)).maximum(Some(NUMBER_LIMIT)).into()
     }
 }
 impl ToSchema for Number {}
