@@ -10,9 +10,8 @@ use serde::{Deserialize, Serialize};
 use std::{fmt::Display, str::FromStr};
 use utoipa::ToSchema;
 
+// Its members are private because they depend on each other: only `new` and requests make one.
 /// A pointer to something outside: a paper, a registration, an approval, a data set.
-///
-/// Its value is checked and normalised as its kind asks, so its members are private: [`Reference::new`] and requests make it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[schema(example = json!({ "kind": "doi", "value": "10.1056/nejmoa2204233", "title": "Trial of Antisense Oligonucleotide Tofersen for SOD1 ALS" }))]
 pub struct Reference {
