@@ -1,4 +1,5 @@
-//! Identifiers of the outside world, each with one door: [`FromStr`] checks and normalises, and nothing else makes one.
+//! Identifiers of the outside world, each with one door: [`FromStr`](std::str::FromStr) checks and normalises, and nothing
+//! else makes one.
 //!
 //! What is written differently but means the same (a resolver's prefix, letter case, missing zeros) becomes one form, so
 //! that equal identifiers are equal strings. Pure: nothing here asks a registry whether an identifier was ever issued.
