@@ -11,6 +11,7 @@ pub mod http;
 pub mod id;
 pub mod identifier;
 pub mod insight;
+pub mod interop;
 pub mod ledger;
 pub mod lifecycle;
 pub mod organization;

@@ -13,7 +13,7 @@ use crate::{
     http::etag::IfMatch,
     id::{DiscoveryId, EventId, InsightId, Key, OrganizationId, PersonId},
     ledger::{Change, Context, Stored, event::Signed},
-    lifecycle::{Actor, Brings, Facts, Gate, Lifecycle, Refusal, Request, Step, Unmet, evaluate},
+    lifecycle::{Actor, Brings, Facts, Gate, Lifecycle, Origin, Refusal, Request, Step, Target, Unmet, evaluate},
     signature::{self, Answer, Subject},
     value::Reference,
     vocabulary::{Action, Meaning, Outcome, ReferenceKind, StopReason},
@@ -247,8 +247,20 @@ fn required_meaning(lifecycle: &Lifecycle, from: &str, to: &str, name: Option<&s
         Some(name) => m.name == name,
         None => !m.is_correction(),
     };
-    let mut moves = lifecycle.moves().iter().filter(meant).filter(|m| m.may_lead(from, to));
+    let mut moves = lifecycle.moves().iter().filter(meant).filter(|m| may_lead(m, from, to));
     moves.find_map(|m| m.gates.iter().find_map(|g| if let Gate::Signature(meaning) = g.gate { Some(meaning) } else { None }))
+}
+
+fn may_lead(made: &crate::lifecycle::Move, from: &str, to: &str) -> bool {
+    let starts = match &made.from {
+        Origin::States(names) => names.iter().any(|name| name == from),
+        Origin::Any => true,
+    };
+    let ends = match &made.to {
+        Target::States(names) => names.iter().any(|name| name == to),
+        Target::HeldFrom | Target::Any => true,
+    };
+    starts && ends
 }
 
 fn refused(code: Code, detail: &str, unmet: &[Unmet]) -> Error {
