@@ -8,8 +8,8 @@ use deserr::{
 use serde::Serialize;
 use std::{convert::Infallible, ops::ControlFlow, str::FromStr};
 use utoipa::{
-    PartialSchema, ToSchema,
     __dev::ComposeSchema,
+    PartialSchema, ToSchema,
     openapi::{
         RefOr,
         schema::{ArrayBuilder, ObjectBuilder, Schema, Type},

@@ -17,6 +17,7 @@ pub mod lifecycle;
 pub mod organization;
 pub mod pairing;
 pub mod person;
+pub mod pipeline;
 pub mod signature;
 pub mod transfer;
 pub mod transition;

@@ -115,8 +115,10 @@ async fn authenticate(request: &HttpRequest, app: &App) -> Result<Principal> {
 
 /// 404 where the path names a record this person cannot see, else 403.
 async fn forbidden<P: Permission>(request: &HttpRequest, app: &App, who: Principal) -> Error {
-    let refusal = Error::refused(Code::NotPermitted, format!("This needs the permission `{}`.", P::NAME))
-        .with("unmet", [serde_json::json!({ "gate": "role", "message": format!("one of the roles {}", names(P::ROLES)) })]);
+    let refusal = Error::refused(Code::NotPermitted, format!("This needs the permission `{}`.", P::NAME)).with(
+        "unmet",
+        [serde_json::json!({ "gate": "role", "message": format!("one of the roles {}", names(P::ROLES)) })],
+    );
     let Some(segment) = request.match_info().get("id") else { return refusal };
     let plural = request.path().split('/').nth(2).unwrap_or_default();
     let kind = RecordKind::ALL.iter().copied().find(|kind| kind.plural() == plural);

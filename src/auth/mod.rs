@@ -4,6 +4,7 @@
 //! argument. [`policy`] holds every permission and who a person is; [`extract`] puts a permission into a handler's
 //! signature.
 pub mod extract;
+pub mod http;
 pub mod keys;
 pub mod password;
 pub mod policy;

@@ -19,8 +19,8 @@ use diesel::{
 };
 use serde::{Deserialize, Serialize, Serializer, de::DeserializeOwned};
 use utoipa::{
-    ToSchema,
     __dev::ComposeSchema,
+    ToSchema,
     openapi::{
         RefOr,
         schema::{KnownFormat, ObjectBuilder, Schema, SchemaFormat, Type},

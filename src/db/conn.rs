@@ -103,7 +103,11 @@ impl Conn {
 fn refuse_old_sqlite(conn: &mut SqliteConnection) -> Result<()> {
     use diesel::{dsl::sql, prelude::*, sql_types::Text};
     let version: String = diesel::select(sql::<Text>("sqlite_version()")).get_result(conn)?;
-    if is_recent(&version) { Ok(()) } else { Err(Error::Open(format!("SQLite {version} is too old: 3.51.3 is needed"))) }
+    if is_recent(&version) {
+        Ok(())
+    } else {
+        Err(Error::Open(format!("SQLite {version} is too old: 3.51.3 is needed")))
+    }
 }
 
 fn is_recent(version: &str) -> bool {
@@ -144,7 +148,9 @@ mod tests {
 
     #[test]
     fn only_sqlite_without_the_wal_reset_bug_is_recent() {
-        for (version, recent) in [("3.51.2", false), ("3.51.3", true), ("3.52.0", true), ("4.0.0", true), ("3.9.9", false)] {
+        for (version, recent) in
+            [("3.51.2", false), ("3.51.3", true), ("3.52.0", true), ("4.0.0", true), ("3.9.9", false)]
+        {
             assert_eq!(is_recent(version), recent, "{version}");
         }
     }

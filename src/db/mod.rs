@@ -13,9 +13,9 @@ pub mod postgres;
 pub mod schema;
 pub mod writer;
 
+pub use conn::{Address, Conn, MultiBackend, Purpose};
 pub use finders::{Sees, any_of, containing, index_shares};
 pub(crate) use finders::{finders, seen_by_visibility};
-pub use conn::{Address, Conn, MultiBackend, Purpose};
 
 use crate::{Error, Result};
 use lane::{Lane, Mode};
@@ -79,7 +79,8 @@ impl Db {
                     let address = address.clone();
                     threads.push(spawn("reader", move || read_loop(&address, &mut conn, &work))?);
                 }
-                let writer = writer::Writer { address: address.clone(), conn: first, work, batch: settings.batch.max(1) };
+                let writer =
+                    writer::Writer { address: address.clone(), conn: first, work, batch: settings.batch.max(1) };
                 threads.push(spawn("writer", move || writer.run())?);
                 reads
             }

@@ -399,4 +399,27 @@ table! {
     }
 }
 
-allow_tables_to_appear_in_same_query!(organization, person, membership, credential, sign_in, lifecycle, discovery, trial, finding, insight, pairing, transfer, share, trial_link, citation, insight_discovery, transfer_record, signature_challenge, event, event_mention, event_pending, log_identity);
+allow_tables_to_appear_in_same_query!(
+    organization,
+    person,
+    membership,
+    credential,
+    sign_in,
+    lifecycle,
+    discovery,
+    trial,
+    finding,
+    insight,
+    pairing,
+    transfer,
+    share,
+    trial_link,
+    citation,
+    insight_discovery,
+    transfer_record,
+    signature_challenge,
+    event,
+    event_mention,
+    event_pending,
+    log_identity
+);

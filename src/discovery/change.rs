@@ -194,7 +194,12 @@ pub fn log(
 ///
 /// # Errors
 /// 409 when it has ended, 422 for an organization that does not exist.
-pub fn revise(conn: &mut Conn, context: &Context, mut discovery: Discovery, patch: DiscoveryPatch) -> Result<Discovery> {
+pub fn revise(
+    conn: &mut Conn,
+    context: &Context,
+    mut discovery: Discovery,
+    patch: DiscoveryPatch,
+) -> Result<Discovery> {
     let lifecycle = lifecycle::store::resolve(conn, &discovery.lifecycle)?;
     if let Some(shared_with) = patch.shared_with.value() {
         let mut faults = Faults::default();
@@ -238,7 +243,8 @@ pub fn revise(conn: &mut Conn, context: &Context, mut discovery: Discovery, patc
 fn revised_or_shared(before: &Discovery, after: &Discovery) -> Action {
     let content = |d: &Discovery| {
         let mut d = d.clone();
-        (d.visibility, d.shared_with, d.embargo_until) = (before.visibility, before.shared_with.clone(), before.embargo_until);
+        (d.visibility, d.shared_with, d.embargo_until) =
+            (before.visibility, before.shared_with.clone(), before.embargo_until);
         serde_json::to_value(d).unwrap_or(Value::Null)
     };
     let seen = |d: &Discovery| (d.visibility, d.shared_with.clone(), d.embargo_until);
@@ -301,7 +307,13 @@ impl Movable for Discovery {
                 trials: trials.into_iter().map(|(trial, _)| trial).collect(),
                 ..Facts::default()
             },
-            actor: Actor { roles: who.roles.clone(), steward, party, owner: self.owner_id == who.id, ..Actor::default() },
+            actor: Actor {
+                roles: who.roles.clone(),
+                steward,
+                party,
+                owner: self.owner_id == who.id,
+                ..Actor::default()
+            },
             insight: match insight {
                 Some(id) => facts::insight_stands(conn, who, id, self.id)?,
                 None => false,

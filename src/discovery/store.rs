@@ -1,5 +1,6 @@
 //! The only SQL of discoveries.
 use super::Discovery;
+use crate::db::columns::Time;
 use crate::{
     Result,
     auth::policy::Principal,
@@ -14,7 +15,6 @@ use crate::{
     pairing::ACCEPTED,
     vocabulary::{Modality, RecordKind, Visibility},
 };
-use crate::db::columns::Time;
 use diesel::prelude::*;
 use serde::Serialize;
 use std::collections::HashMap;
@@ -86,7 +86,8 @@ pub fn list(conn: &mut Conn, who: &Principal, filter: &Filter, page: &Page) -> R
             query = query.filter(discovery::lifecycle.eq_any(filter.lifecycle.clone()));
         }
         let terms = filter.condition.iter();
-        if let Some(any) = any_of(terms.map(|t| Box::new(discovery::terms.like(containing(t)).escape('\\')) as Sees<_>)) {
+        if let Some(any) = any_of(terms.map(|t| Box::new(discovery::terms.like(containing(t)).escape('\\')) as Sees<_>))
+        {
             query = query.filter(any);
         }
         if let Some(after) = filter.updated_after {

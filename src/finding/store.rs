@@ -8,7 +8,7 @@ use crate::{
         schema::{citation, finding, insight, trial},
         seen_by_visibility,
     },
-    id::{FindingId},
+    id::FindingId,
     ledger::stored,
     vocabulary::RecordKind,
 };

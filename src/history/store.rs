@@ -59,7 +59,9 @@ impl Event {
     fn of(row: Row) -> Result<Self> {
         let (enqueued, id, kind, record, version, action, name, from, to, actor, at, effective_at, payload) = row;
         let payload = match payload {
-            Some(bytes) => serde_json::from_slice(&bytes).map_err(|e| Error::Internal(format!("payload of {id}: {e}")))?,
+            Some(bytes) => {
+                serde_json::from_slice(&bytes).map_err(|e| Error::Internal(format!("payload of {id}: {e}")))?
+            }
             None => Map::new(),
         };
         let (record, actor) = (record.0, actor.map(|a| PersonId::of(a.0)));
@@ -357,11 +359,7 @@ fn redact(conn: &mut Conn, who: &Principal, changes: Vec<Vec<FieldChange>>) -> R
 ///
 /// # Errors
 /// What the database says.
-pub fn hidden_records(
-    conn: &mut Conn,
-    who: &Principal,
-    ids: impl Iterator<Item = Uuid>,
-) -> Result<HashSet<Uuid>> {
+pub fn hidden_records(conn: &mut Conn, who: &Principal, ids: impl Iterator<Item = Uuid>) -> Result<HashSet<Uuid>> {
     let ids: HashSet<Uuid> = ids.collect();
     if ids.is_empty() || who.sees_all() {
         return Ok(HashSet::new());

@@ -8,7 +8,7 @@ use crate::{
         schema::{citation, finding, insight, trial},
         seen_by_visibility,
     },
-    id::{InsightId},
+    id::InsightId,
     ledger::stored,
     vocabulary::RecordKind,
 };

@@ -4,7 +4,7 @@ use crate::{
     Error, Result,
     auth::policy::Principal,
     db::{Conn, Sees, finders, schema::organization},
-    id::{OrganizationId},
+    id::OrganizationId,
     ledger::stored,
     vocabulary::{OrganizationKind, RecordKind},
 };
@@ -46,7 +46,9 @@ pub fn names(
         .filter(organization::id.eq_any(ids))
         .select((organization::id, organization::number, organization::name, organization::kind))
         .load(conn)?;
-    let named = |(id, number, name, kind)| (id, (OrganizationName { id, code: RecordKind::Organization.code(number), name }, kind));
+    let named = |(id, number, name, kind)| {
+        (id, (OrganizationName { id, code: RecordKind::Organization.code(number), name }, kind))
+    };
     Ok(rows.into_iter().map(named).collect())
 }
 

@@ -6,7 +6,7 @@ use crate::{
         Sees, finders,
         schema::{discovery, pairing},
     },
-    id::{PairingId},
+    id::PairingId,
     ledger::stored,
     vocabulary::RecordKind,
 };

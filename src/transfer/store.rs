@@ -3,7 +3,7 @@ use super::Transfer;
 use crate::{
     auth::policy::Principal,
     db::{Sees, finders, schema::transfer},
-    id::{TransferId},
+    id::TransferId,
     ledger::stored,
     vocabulary::RecordKind,
 };

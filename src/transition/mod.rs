@@ -248,7 +248,9 @@ fn required_meaning(lifecycle: &Lifecycle, from: &str, to: &str, name: Option<&s
         None => !m.is_correction(),
     };
     let mut moves = lifecycle.moves().iter().filter(meant).filter(|m| may_lead(m, from, to));
-    moves.find_map(|m| m.gates.iter().find_map(|g| if let Gate::Signature(meaning) = g.gate { Some(meaning) } else { None }))
+    moves.find_map(|m| {
+        m.gates.iter().find_map(|g| if let Gate::Signature(meaning) = g.gate { Some(meaning) } else { None })
+    })
 }
 
 fn may_lead(made: &crate::lifecycle::Move, from: &str, to: &str) -> bool {

@@ -4,7 +4,7 @@ use crate::{
     Result,
     auth::policy::Principal,
     db::{Conn, Sees, finders, schema::trial, seen_by_visibility},
-    id::{TrialId},
+    id::TrialId,
     ledger::stored,
     vocabulary::RecordKind,
 };
