@@ -4,6 +4,7 @@ use crate::{
     auth::{password::Passwords, policy::Principal, throttle::Throttle, token::Tokens},
     db::{Conn, Db, columns::Time},
     id::Key,
+    ledger::Stored,
     vocabulary::RecordKind,
 };
 use std::{
@@ -49,28 +50,47 @@ pub struct App {
     pub clock: Clock,
     /// Signs and verifies access tokens.
     pub tokens: Tokens,
+    /// The public keys of the same.
+    pub jwks: serde_json::Value,
     /// Hashes and checks passwords off the request threads.
     pub passwords: Passwords,
     /// Slows down guessing.
     pub throttle: Throttle,
 }
 
-/// The id of a record that this person may see.
+/// A record that a person may see, as far as every kind has it.
+#[derive(Debug, Clone)]
+pub struct Seen {
+    /// Its id.
+    pub id: Uuid,
+    /// Its version.
+    pub version: i64,
+    /// Its code.
+    pub code: String,
+}
+
+impl Seen {
+    fn of(record: &impl Stored) -> Self {
+        Self { id: record.id(), version: record.version(), code: record.code() }
+    }
+}
+
+/// The record that a key names, if this person may see it.
 ///
 /// # Errors
 /// 404 for hidden and absent alike.
-pub fn visible_id(conn: &mut Conn, who: &Principal, kind: RecordKind, key: Key) -> Result<Uuid> {
+pub fn seen(conn: &mut Conn, who: &Principal, kind: RecordKind, key: Key) -> Result<Seen> {
     use crate::{discovery, finding, insight, lifecycle, organization, pairing, person, transfer, trial};
     Ok(match kind {
-        RecordKind::Organization => organization::store::find(conn, who, key)?.id.0,
-        RecordKind::Person => person::store::find(conn, who, key)?.id.0,
-        RecordKind::Lifecycle => lifecycle::store::find(conn, who, key)?.id.0,
-        RecordKind::Discovery => discovery::store::find(conn, who, key)?.id.0,
-        RecordKind::Trial => trial::store::find(conn, who, key)?.id.0,
-        RecordKind::Finding => finding::store::find(conn, who, key)?.id.0,
-        RecordKind::Insight => insight::store::find(conn, who, key)?.id.0,
-        RecordKind::Pairing => pairing::store::find(conn, who, key)?.id.0,
-        RecordKind::Transfer => transfer::store::find(conn, who, key)?.id.0,
+        RecordKind::Organization => Seen::of(&organization::store::find(conn, who, key)?),
+        RecordKind::Person => Seen::of(&person::store::find(conn, who, key)?),
+        RecordKind::Lifecycle => Seen::of(&lifecycle::store::find(conn, who, key)?),
+        RecordKind::Discovery => Seen::of(&discovery::store::find(conn, who, key)?),
+        RecordKind::Trial => Seen::of(&trial::store::find(conn, who, key)?),
+        RecordKind::Finding => Seen::of(&finding::store::find(conn, who, key)?),
+        RecordKind::Insight => Seen::of(&insight::store::find(conn, who, key)?),
+        RecordKind::Pairing => Seen::of(&pairing::store::find(conn, who, key)?),
+        RecordKind::Transfer => Seen::of(&transfer::store::find(conn, who, key)?),
     })
 }
 

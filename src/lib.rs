@@ -1,6 +1,9 @@
 //! Benchside tracks translational research from the laboratory bench to the bedside and back again.
+pub mod api;
 pub mod app;
 pub mod auth;
+pub mod cli;
+pub mod config;
 pub mod db;
 pub mod discovery;
 pub mod error;

@@ -113,6 +113,16 @@ async fn authenticate(request: &HttpRequest, app: &App) -> Result<Principal> {
     found.ok_or_else(unauthenticated)
 }
 
+/// Whether the request comes from a signed-in person: what is at no route is told to nobody else.
+///
+/// # Errors
+/// 401.
+pub async fn signed_in(request: &HttpRequest) -> Result<()> {
+    let app = request.app_data::<web::Data<App>>().cloned();
+    let app = app.ok_or_else(|| Error::Internal("no App is mounted".into()))?;
+    authenticate(request, &app).await.map(drop)
+}
+
 /// 404 where the path names a record this person cannot see, else 403.
 async fn forbidden<P: Permission>(request: &HttpRequest, app: &App, who: Principal) -> Error {
     let refusal = Error::refused(Code::NotPermitted, format!("This needs the permission `{}`.", P::NAME)).with(
@@ -125,7 +135,7 @@ async fn forbidden<P: Permission>(request: &HttpRequest, app: &App, who: Princip
     let Some((kind, key)) = kind.and_then(|kind| Some((kind, Key::parse(kind, segment)?))) else {
         return Error::not_found();
     };
-    match app.db.read(move |conn| crate::app::visible_id(conn, &who, kind, key)).await {
+    match app.db.read(move |conn| crate::app::seen(conn, &who, kind, key)).await {
         Ok(_) => refusal,
         Err(e) => e,
     }
@@ -133,4 +143,9 @@ async fn forbidden<P: Permission>(request: &HttpRequest, app: &App, who: Princip
 
 fn names(roles: &[crate::vocabulary::Role]) -> String {
     roles.iter().map(|r| r.as_str()).collect::<Vec<_>>().join(", ")
+}
+
+/// Where a request comes from, for throttling: the peer, since nothing a client says of itself is believed.
+pub fn address_of(request: &HttpRequest) -> std::net::IpAddr {
+    request.peer_addr().map_or(std::net::IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED), |peer| peer.ip())
 }

@@ -1,5 +1,185 @@
-//! Routes.
+//! Signing in, and who am I.
+use super::{
+    extract::{Guard, address_of},
+    password::{PasswordError, Secret},
+    policy::{Read, permissions_of},
+    token::ACCESS_LIFETIME,
+};
+use crate::{
+    Error, Result,
+    app::App,
+    error::Code,
+    fault::{Faults, Text},
+    http::{
+        self,
+        body::{self, Body},
+    },
+    id::PersonId,
+    identifier::Orcid,
+    organization::store::OrganizationName,
+    person::{
+        Expertise,
+        store::{self as people, Credential},
+    },
+    vocabulary::{OrganizationKind, Role},
+};
+use actix_web::{HttpRequest, HttpResponse, get, post, web};
+use deserr::Deserr;
+use serde::Serialize;
+use utoipa::ToSchema;
 use utoipa_actix_web::service_config::ServiceConfig;
+use uuid::Uuid;
 
 /// Mounts the routes.
-pub fn routes(_: &mut ServiceConfig) {}
+pub fn routes(cfg: &mut ServiceConfig) {
+    cfg.service(login).service(me);
+}
+
+/// Who signs in.
+#[derive(Debug, Clone, Deserr, ToSchema)]
+#[deserr(error = Faults, deny_unknown_fields)]
+#[schema(example = json!({ "email": "scientist@demo.test", "password": "a long passphrase" }))]
+pub struct Login {
+    /// The e-mail address.
+    pub email: Text<1, 254>,
+    /// The password.
+    pub password: Secret,
+}
+
+/// An access token (RFC 6750).
+#[derive(Serialize, ToSchema)]
+pub struct AccessToken {
+    /// A JWT; opaque to clients.
+    #[schema(max_length = 4096)]
+    pub access_token: String,
+    /// Always `Bearer`.
+    #[schema(max_length = 10, example = "Bearer")]
+    pub token_type: &'static str,
+    /// Seconds.
+    #[schema(minimum = 1, maximum = 3600, example = 900)]
+    pub expires_in: i64,
+}
+
+/// Trades e-mail and password for an access token.
+#[utoipa::path(tag = "Authentication", operation_id = "login", request_body = Login, security(()),
+    responses((status = 200, description = "An access token", body = AccessToken)))]
+#[post("/v1/auth/login")]
+async fn login(app: web::Data<App>, request: HttpRequest, body: Body) -> Result<HttpResponse> {
+    http::params::none(&request)?;
+    let login: Login = body::parse(body.json().await?)?;
+    let (now, address) = (app.clock.now(), address_of(&request));
+    let folded = login.email.0.trim().to_lowercase();
+    let attempt = app.throttle.attempt(&folded, address, now.utc()).map_err(|throttled| {
+        let seconds = throttled.retry_after;
+        Error::refused(Code::TooManyRequests, format!("Try again in {seconds} seconds.")).with("retry_after", seconds)
+    })?;
+    let known = app.db.read(move |conn| people::credential(conn, &folded)).await?;
+    let hash = known.as_ref().map(|c| c.password_hash.clone());
+    let right = match app.passwords.verify(&login.password, hash.as_deref()).await {
+        Ok(right) => right,
+        Err(e) => {
+            attempt.withdrawn();
+            return Err(password_error(&e));
+        }
+    };
+    let Some(Credential { person_id, .. }) = known.as_ref().filter(|c| right && !c.disabled) else {
+        attempt.failed();
+        if let Some(credential) = known {
+            note_sign_in(&app, credential.person_id, address, false).await?;
+        }
+        return Err(Error::refused(Code::InvalidCredentials, "E-mail and password do not match."));
+    };
+    attempt.succeeded();
+    note_sign_in(&app, *person_id, address, true).await?;
+    let token = app
+        .tokens
+        .issue(person_id.0, Uuid::now_v7(), now.utc(), ACCESS_LIFETIME)
+        .map_err(|e| Error::Internal(e.to_string()))?;
+    Ok(HttpResponse::Ok().json(AccessToken {
+        access_token: token,
+        token_type: "Bearer",
+        expires_in: ACCESS_LIFETIME.num_seconds(),
+    }))
+}
+
+async fn note_sign_in(app: &App, person: PersonId, address: std::net::IpAddr, succeeded: bool) -> Result<()> {
+    let at = app.clock.now();
+    app.db.write(move |conn| people::note_sign_in(conn, person, at, &address.to_string(), succeeded)).await
+}
+
+/// What a failed hashing means to a caller.
+pub fn password_error(e: &PasswordError) -> Error {
+    match e {
+        PasswordError::Overloaded => Error::Overloaded,
+        other => Error::Internal(other.to_string()),
+    }
+}
+
+/// An organization one belongs to.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct Membership {
+    /// Which.
+    #[serde(flatten)]
+    pub organization: OrganizationName,
+    /// What it is.
+    pub kind: OrganizationKind,
+}
+
+/// The caller.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct Me {
+    /// Their id.
+    pub id: PersonId,
+    /// Their code.
+    #[schema(max_length = 30, example = "U-8")]
+    pub code: String,
+    /// Their name.
+    #[schema(max_length = 300, example = "Ada Okafor")]
+    pub name: String,
+    /// Their e-mail address.
+    #[schema(max_length = 254, example = "scientist@demo.test")]
+    pub email: String,
+    /// Their ORCID iD.
+    pub orcid: Option<Orcid>,
+    /// Their roles.
+    #[schema(max_items = 5)]
+    pub roles: Vec<Role>,
+    /// The organizations they belong to.
+    #[schema(max_items = 100)]
+    pub organizations: Vec<Membership>,
+    /// What they know.
+    pub expertise: Expertise,
+    /// Whether they take new work.
+    pub accepting_work: bool,
+    /// The names of what they may ask for.
+    #[schema(max_items = 50, example = json!(["read", "log_discovery"]))]
+    pub permissions: Vec<&'static str>,
+}
+
+/// Who am I, where do I belong, what may I do.
+#[utoipa::path(tag = "Authentication", operation_id = "get_me",
+    responses((status = 200, description = "The caller", body = Me)))]
+#[get("/v1/me")]
+async fn me(who: Guard<Read>, request: HttpRequest) -> Result<HttpResponse> {
+    http::params::none(&request)?;
+    let me = who
+        .read(|conn, who| {
+            let person = people::load(conn, who.id)?;
+            let known = crate::organization::store::names(conn, person.organizations.iter().copied())?;
+            let membership = |id| known.get(id).map(|(o, kind)| Membership { organization: o.clone(), kind: *kind });
+            Ok(Me {
+                id: person.id,
+                code: crate::vocabulary::RecordKind::Person.code(person.number),
+                organizations: person.organizations.iter().filter_map(membership).collect(),
+                name: person.name,
+                email: person.email,
+                orcid: person.orcid,
+                permissions: permissions_of(&who.roles),
+                roles: person.roles.0,
+                expertise: person.expertise.0,
+                accepting_work: person.accepting_work,
+            })
+        })
+        .await?;
+    Ok(HttpResponse::Ok().json(me))
+}

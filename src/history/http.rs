@@ -23,7 +23,7 @@ pub async fn history(who: Guard<Read>, request: HttpRequest, kind: RecordKind) -
     let asked = page.clone();
     let entries = who
         .read(move |conn, who| {
-            let id = app::visible_id(conn, who, kind, key)?;
+            let id = app::seen(conn, who, kind, key)?.id;
             super::store::history(conn, who, kind, id, &asked)
         })
         .await?;

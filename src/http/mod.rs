@@ -2,7 +2,9 @@
 //!
 //! Knows no entity.
 pub mod body;
+pub mod document;
 pub mod etag;
+pub mod metrics;
 pub mod openapi;
 pub mod page;
 pub mod params;

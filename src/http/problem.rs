@@ -52,7 +52,8 @@ pub async fn layer(
         answer.insert_header((header::CONTENT_TYPE, "application/problem+json"));
         response = ServiceResponse::new(http, answer.body(problem.to_string()));
     }
-    secure(response.headers_mut(), id);
+    let policy = if response.request().path().starts_with("/docs") { DOCS_POLICY } else { POLICY };
+    secure(response.headers_mut(), id, policy);
     Ok(response)
 }
 
@@ -83,7 +84,13 @@ fn foreign(status: StatusCode) -> Code {
     }
 }
 
-fn secure(headers: &mut header::HeaderMap, id: Uuid) {
+/// Answers are data: nothing in them may run or be framed.
+const POLICY: &str = "default-src 'none'; frame-ancestors 'none'";
+/// The reference at `/docs` needs its own scripts and styles, and nothing from elsewhere.
+const DOCS_POLICY: &str = "default-src 'self'; style-src 'self' 'unsafe-inline'; script-src 'self' 'unsafe-inline'; \
+     img-src 'self' data:; frame-ancestors 'none'";
+
+fn secure(headers: &mut header::HeaderMap, id: Uuid, policy: &'static str) {
     if let Ok(value) = HeaderValue::from_str(&id.to_string()) {
         headers.insert(REQUEST_ID, value);
     }
@@ -97,5 +104,5 @@ fn secure(headers: &mut header::HeaderMap, id: Uuid) {
     set("x-frame-options", "DENY");
     set("referrer-policy", "no-referrer");
     set("cache-control", "no-store");
-    set("content-security-policy", "default-src 'none'; frame-ancestors 'none'");
+    set("content-security-policy", policy);
 }

@@ -7,9 +7,9 @@ use crate::{
         Conn, Sees,
         columns::{Doc, Time},
         finders,
-        schema::{membership, person},
+        schema::{credential, membership, person, sign_in},
     },
-    id::{OrganizationId, PersonId},
+    id::{AnyId, OrganizationId, PersonId},
     ledger::stored,
     vocabulary::{Authn, RecordKind, Role},
 };
@@ -125,4 +125,49 @@ impl Names {
         };
         tenures.iter().map(owner).collect()
     }
+}
+
+/// What a sign-in is checked against.
+#[derive(Debug, Clone)]
+pub struct Credential {
+    /// Who signs in.
+    pub person_id: PersonId,
+    /// Whether they may not.
+    pub disabled: bool,
+    /// PHC string of their password.
+    pub password_hash: String,
+}
+
+/// The credential behind a folded e-mail address.
+///
+/// # Errors
+/// What the database says.
+pub fn credential(conn: &mut Conn, email_folded: &str) -> Result<Option<Credential>> {
+    let row: Option<(PersonId, Option<Time>, String)> = person::table
+        .inner_join(credential::table.on(credential::person_id.eq(person::id)))
+        .filter(person::email_folded.eq(email_folded))
+        .select((person::id, person::disabled_at, credential::password_hash))
+        .get_result(conn)
+        .optional()?;
+    Ok(row.map(|(person_id, disabled_at, password_hash)| Credential {
+        person_id,
+        disabled: disabled_at.is_some(),
+        password_hash,
+    }))
+}
+
+/// Notes a sign-in: a plain table, not an event.
+///
+/// # Errors
+/// What the database says.
+pub fn note_sign_in(conn: &mut Conn, person: PersonId, at: Time, address: &str, succeeded: bool) -> Result<()> {
+    let row = (
+        sign_in::id.eq(AnyId::fresh()),
+        sign_in::person_id.eq(person),
+        sign_in::at.eq(at),
+        sign_in::address.eq(address),
+        sign_in::succeeded.eq(succeeded),
+    );
+    diesel::insert_into(sign_in::table).values(row).execute(conn)?;
+    Ok(())
 }

@@ -1,5 +1,138 @@
-//! Routes.
+//! The route that issues challenges to sign.
+use super::{Challenge, LIFETIME_SECONDS, Subject, digest, statement, store};
+use crate::{
+    Error, Result, app,
+    auth::{extract::Guard, policy::Sign},
+    db::columns::Time,
+    fault::{self, Bounded, Faults},
+    http::{self, body::Body},
+    id::{ChallengeId, Key},
+    transition::Order,
+    vocabulary::{Meaning, RecordKind},
+};
+use actix_web::{HttpRequest, HttpResponse, post};
+use deserr::Deserr;
+use serde::Serialize;
+use serde_json::Value;
+use utoipa::ToSchema;
 use utoipa_actix_web::service_config::ServiceConfig;
 
 /// Mounts the routes.
-pub fn routes(_: &mut ServiceConfig) {}
+pub fn routes(cfg: &mut ServiceConfig) {
+    cfg.service(challenge);
+}
+
+/// The record to sign for.
+#[derive(Debug, Clone, Deserr, ToSchema)]
+#[deserr(error = Faults, deny_unknown_fields)]
+pub struct SignedRecord {
+    /// Its kind.
+    pub kind: RecordKind,
+    /// Its id.
+    #[schema(value_type = Uuid)]
+    pub id: crate::id::AnyId,
+}
+
+/// What is to be signed.
+#[derive(Debug, Clone, Deserr, ToSchema)]
+#[deserr(error = Faults, deny_unknown_fields)]
+#[schema(example = json!({
+    "record": { "kind": "discovery", "id": "01932f2a-8f4e-7c11-a3c9-0d4f6c1b2e55" }, "version": 3,
+    "meaning": "handoff", "transition": { "to": "clinic_ready", "evidence": [{ "kind": "irb", "value": "IRB-2026-14" }] }
+}))]
+pub struct NewChallenge {
+    /// Which record.
+    pub record: SignedRecord,
+    /// Its present version.
+    pub version: Bounded<1, 9_007_199_254_740_991>,
+    /// What the signature will say.
+    pub meaning: Meaning,
+    /// The body of the move to come, without `signature`.
+    #[schema(value_type = Object)]
+    pub transition: Value,
+}
+
+/// A challenge to sign: single use, five minutes, for exactly this.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct ChallengeView {
+    /// Its id, for the answer.
+    pub id: ChallengeId,
+    /// What the signature will say, in a sentence.
+    #[schema(max_length = 1000)]
+    pub statement: String,
+    /// SHA-256 of all that is signed, in hex.
+    #[schema(max_length = 64, example = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08")]
+    pub digest: String,
+    /// Until when it may be answered.
+    pub expires_at: Time,
+}
+
+/// Issues a challenge to sign a move, whether or not its other gates are met yet.
+#[utoipa::path(tag = "Signatures", operation_id = "create_signature_challenge", request_body = NewChallenge,
+    responses((status = 201, description = "The challenge", body = ChallengeView)))]
+#[post("/v1/signatures/challenges")]
+async fn challenge(who: Guard<Sign>, request: HttpRequest, body: Body) -> Result<HttpResponse> {
+    http::params::none(&request)?;
+    let body = body.json().await?;
+    let new = parse(body)?;
+    let issued = who
+        .write(move |conn, who, context| {
+            let record = app::seen(conn, who, new.record.kind, Key::Id(new.record.id.0))?;
+            if record.version != new.version.0 {
+                return Err(Error::Stale { current: Some(record.version) });
+            }
+            let id = ChallengeId::fresh();
+            let subject = Subject {
+                challenge: id,
+                kind: new.record.kind,
+                record: record.id,
+                version: record.version,
+                meaning: new.meaning,
+                transition: &new.transition,
+            };
+            let challenge = Challenge {
+                id,
+                person_id: who.id,
+                record_kind: new.record.kind,
+                record_id: new.record.id,
+                record_version: record.version,
+                meaning: new.meaning,
+                digest: digest(&subject, who)?.to_vec(),
+                statement: statement(&who.name, &record.code, record.version, new.meaning, &new.transition),
+                issued_at: context.at,
+                expires_at: context.at.plus_seconds(LIFETIME_SECONDS),
+                attempts: 0,
+                consumed_at: None,
+            };
+            store::insert(conn, &challenge)?;
+            Ok(challenge)
+        })
+        .await?;
+    Ok(HttpResponse::Created().json(ChallengeView {
+        id: issued.id,
+        statement: issued.statement,
+        digest: hex::encode(issued.digest),
+        expires_at: issued.expires_at,
+    }))
+}
+
+/// The transition must be a body that could be sent; its faults are found now rather than when it is signed.
+fn parse(body: Value) -> Result<NewChallenge> {
+    let mut faults = Faults::default();
+    if let Some(transition) = body.get("transition") {
+        if transition.get("signature").is_some() {
+            faults.push("/transition/signature", "unknown_field", "is not part of what is signed");
+        }
+        if let Err(found) = fault::read::<Order>(transition.clone()) {
+            faults.0.extend(found.under("/transition").0);
+        }
+    }
+    match fault::read::<NewChallenge>(body) {
+        Ok(new) if faults.0.is_empty() => Ok(new),
+        Ok(_) => Err(faults.into()),
+        Err(found) => {
+            faults.0.extend(found.0);
+            Err(faults.into())
+        }
+    }
+}

@@ -1,10 +1,11 @@
 //! The routes that every kind of record with a lifecycle has alike.
 use super::{Asked, Checked, Movable, attempt};
 use crate::{
-    Error, Result,
+    Result,
     auth::{
         extract::Guard,
-        password::{PasswordError, Secret},
+        http::password_error,
+        password::Secret,
         policy::{Move, Principal, Read},
     },
     db::Conn,
@@ -126,15 +127,8 @@ async fn verify(who: &Guard<Move>, password: Secret, id: ChallengeId) -> Result<
         Ok(right) => Ok(right),
         Err(e) => {
             who.write(move |conn, _, _| signature::store::release(conn, id)).await?;
-            Err(overloaded_or_broken(&e))
+            Err(password_error(&e))
         }
-    }
-}
-
-fn overloaded_or_broken(e: &PasswordError) -> Error {
-    match e {
-        PasswordError::Overloaded => Error::Overloaded,
-        other => Error::Internal(other.to_string()),
     }
 }
 

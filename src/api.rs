@@ -1,0 +1,203 @@
+//! Mounts each slice's routes, builds the OpenAPI document from them, and serves both.
+use crate::{
+    Error, Result,
+    app::App,
+    auth, discovery,
+    error::Code,
+    finding,
+    http::{document, metrics, metrics::Metrics, openapi::Problem, problem},
+    insight, lifecycle, organization, pairing, person, pipeline, signature, transfer, trial,
+};
+use actix_web::{
+    HttpRequest, HttpResponse, HttpServer,
+    dev::Server,
+    get,
+    http::header::{self, HeaderValue},
+    middleware::{Compress, from_fn},
+    web,
+};
+use serde::Serialize;
+use serde_json::Value;
+use std::{net::TcpListener, sync::LazyLock, time::Duration};
+use utoipa::{
+    OpenApi, ToSchema,
+    openapi::security::{Http, HttpAuthScheme, SecurityScheme},
+};
+use utoipa_actix_web::{AppExt, service_config::ServiceConfig};
+use utoipa_swagger_ui::{Config, SwaggerUi};
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Benchside",
+        description = "Tracks translational research from the laboratory bench to the bedside and back again. Benchside \
+            holds aggregate science, never participant data, and is no safety-reporting system.",
+        license(name = "Apache-2.0", identifier = "Apache-2.0"),
+        contact(name = "The operator of this installation")
+    ),
+    servers((url = "/", description = "This installation")),
+    components(schemas(Problem)),
+    modifiers(&BearerTokens),
+    security(("bearer" = []))
+)]
+struct Base;
+
+struct BearerTokens;
+impl utoipa::Modify for BearerTokens {
+    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
+        let components = document.components.get_or_insert_default();
+        let mut bearer = Http::new(HttpAuthScheme::Bearer);
+        bearer.bearer_format = Some("JWT".into());
+        components.add_security_scheme("bearer", SecurityScheme::Http(bearer));
+    }
+}
+
+/// Every route that stands in the document.
+fn routes(cfg: &mut ServiceConfig) {
+    cfg.configure(auth::http::routes)
+        .configure(signature::http::routes)
+        .configure(organization::http::routes)
+        .configure(person::http::routes)
+        .configure(lifecycle::http::routes)
+        .configure(discovery::http::routes)
+        .configure(trial::http::routes)
+        .configure(finding::http::routes)
+        .configure(insight::http::routes)
+        .configure(pairing::http::routes)
+        .configure(transfer::http::routes)
+        .configure(pipeline::http::routes)
+        .service(live)
+        .service(ready)
+        .service(metrics_text)
+        .service(jwks)
+        .service(openapi_json);
+}
+
+/// The OpenAPI document, made once.
+pub fn document() -> &'static Value {
+    static DOCUMENT: LazyLock<Value> = LazyLock::new(|| {
+        let (_, api) =
+            actix_web::App::new().into_utoipa_app().openapi(Base::openapi()).configure(routes).split_for_parts();
+        document::finished(serde_json::to_value(api).unwrap_or(Value::Null))
+    });
+    &DOCUMENT
+}
+
+/// A header that does not come within this time ends its connection.
+const HEADER_DEADLINE: Duration = Duration::from_secs(10);
+/// How long a stop waits for requests under way, in seconds.
+const DRAIN_SECONDS: u64 = 20;
+
+/// The HTTP server over a bound socket; it runs once it is awaited, and stops gracefully on SIGTERM and SIGINT.
+///
+/// # Errors
+/// When the socket cannot be served.
+pub fn server(app: web::Data<App>, listener: TcpListener, workers: usize) -> Result<Server> {
+    let metrics = web::Data::new(Metrics::new().map_err(|e| Error::Internal(e.to_string()))?);
+    let server = HttpServer::new(move || {
+        let ui = SwaggerUi::new("/docs/{_:.*}").config(Config::from("/openapi.json").validator_url("none"));
+        let (service, _) = actix_web::App::new().into_utoipa_app().configure(routes).split_for_parts();
+        service
+            .app_data(app.clone())
+            .app_data(metrics.clone())
+            .route("/docs", web::get().to(docs))
+            .service(ui)
+            .default_service(web::to(unmatched))
+            .wrap(Compress::default())
+            .wrap(from_fn(metrics::layer))
+            .wrap(from_fn(problem::layer))
+            .wrap(tracing_actix_web::TracingLogger::default())
+    })
+    .workers(workers)
+    .client_request_timeout(HEADER_DEADLINE)
+    .shutdown_timeout(DRAIN_SECONDS)
+    .listen(listener)
+    .map_err(|e| Error::Internal(format!("cannot serve: {e}")))?;
+    Ok(server.run())
+}
+
+/// What is at no route: 405 where another method is, else 404. Whoever is not signed in learns neither.
+async fn unmatched(request: HttpRequest) -> Result<HttpResponse> {
+    if request.path().starts_with("/v1/") {
+        auth::extract::signed_in(&request).await?;
+    }
+    let allowed = allowed_methods(request.path());
+    if allowed.is_empty() {
+        return Err(Error::refused(Code::NotFound, "There is no such path."));
+    }
+    let allow = allowed.join(", ");
+    let refusal = Error::refused(Code::MethodNotAllowed, format!("This path takes {allow}."));
+    let mut answer = HttpResponse::from_error(refusal);
+    if let Ok(allow) = HeaderValue::from_str(&allow) {
+        answer.headers_mut().insert(header::ALLOW, allow);
+    }
+    Ok(answer)
+}
+
+fn allowed_methods(path: &str) -> Vec<String> {
+    let segments: Vec<_> = path.split('/').collect();
+    let matches = |template: &str| {
+        let parts: Vec<_> = template.split('/').collect();
+        parts.len() == segments.len()
+            && parts.iter().zip(&segments).all(|(part, segment)| part.starts_with('{') || part == segment)
+    };
+    let paths = document().get("paths").and_then(Value::as_object).into_iter().flatten();
+    let item = paths.into_iter().filter(|(template, _)| matches(template)).min_by_key(|(t, _)| t.matches('{').count());
+    item.and_then(|(_, item)| item.as_object()).into_iter().flat_map(|i| i.keys()).map(|m| m.to_uppercase()).collect()
+}
+
+async fn docs() -> HttpResponse {
+    HttpResponse::PermanentRedirect().insert_header((header::LOCATION, "/docs/")).finish()
+}
+
+/// How the process is.
+#[derive(Serialize, ToSchema)]
+struct Health {
+    /// `ok`.
+    #[schema(max_length = 20, example = "ok")]
+    status: &'static str,
+}
+
+/// The process answers.
+#[utoipa::path(tag = "Operations", operation_id = "get_liveness", security(()),
+    responses((status = 200, description = "It lives", body = Health)))]
+#[get("/health/live")]
+async fn live() -> HttpResponse {
+    HttpResponse::Ok().json(Health { status: "ok" })
+}
+
+/// The process can serve: its database answers within a second.
+#[utoipa::path(tag = "Operations", operation_id = "get_readiness", security(()),
+    responses((status = 200, description = "It can serve", body = Health)))]
+#[get("/health/ready")]
+async fn ready(app: web::Data<App>) -> Result<HttpResponse> {
+    let asked = app.db.read(crate::db::migrate::log_name);
+    match tokio::time::timeout(Duration::from_secs(1), asked).await {
+        Ok(Ok(_)) => Ok(HttpResponse::Ok().json(Health { status: "ok" })),
+        Ok(Err(_)) | Err(_) => Err(Error::Overloaded),
+    }
+}
+
+/// Operational figures, in the Prometheus text format.
+#[utoipa::path(tag = "Operations", operation_id = "get_metrics", security(()),
+    responses((status = 200, description = "The figures", body = String, content_type = "text/plain")))]
+#[get("/metrics")]
+async fn metrics_text(metrics: web::Data<Metrics>) -> HttpResponse {
+    metrics.answer()
+}
+
+/// The public keys that access tokens are verified with (RFC 7517).
+#[utoipa::path(tag = "Authentication", operation_id = "get_jwks", security(()),
+    responses((status = 200, description = "A JWK set", body = Value)))]
+#[get("/.well-known/jwks.json")]
+async fn jwks(app: web::Data<App>) -> HttpResponse {
+    HttpResponse::Ok().json(&app.jwks)
+}
+
+/// This document.
+#[utoipa::path(tag = "Operations", operation_id = "get_openapi", security(()),
+    responses((status = 200, description = "The OpenAPI document", body = Value)))]
+#[get("/openapi.json")]
+async fn openapi_json() -> HttpResponse {
+    HttpResponse::Ok().json(document())
+}

@@ -1,0 +1,96 @@
+//! Every setting, its default and its environment variable.
+use crate::{
+    Error, Result,
+    app::{App, Clock},
+    auth::{keys::Keys, password::Passwords, throttle::Throttle, token::Tokens},
+    db::{Address, Db, Settings},
+};
+use clap::Args;
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+};
+
+/// Where the data is.
+#[derive(Debug, Clone, Args)]
+pub struct Database {
+    /// The database: sqlite://PATH or postgres://USER@HOST/NAME
+    #[arg(long, env = "BENCHSIDE_DATABASE", default_value = "sqlite://benchside.db", value_name = "URL", hide_env_values = true)]
+    pub database: String,
+}
+
+/// How to serve.
+#[derive(Debug, Clone, Args)]
+pub struct Serve {
+    /// The address and port to listen on
+    #[arg(long, env = "BENCHSIDE_LISTEN", default_value = "127.0.0.1:8080")]
+    pub listen: SocketAddr,
+    /// Where the data is
+    #[command(flatten)]
+    pub database: Database,
+    /// The folder of the signing keys [default: benchside-keys beside the SQLite file, or in the working folder]
+    #[arg(long, env = "BENCHSIDE_KEYS", value_name = "DIR")]
+    pub keys: Option<PathBuf>,
+    /// What access tokens name as their issuer
+    #[arg(long, env = "BENCHSIDE_ISSUER", default_value = "benchside", value_name = "NAME")]
+    pub issuer: String,
+    /// What access tokens name as their audience
+    #[arg(long, env = "BENCHSIDE_AUDIENCE", default_value = "benchside", value_name = "NAME")]
+    pub audience: String,
+    /// Threads that answer requests
+    #[arg(long, env = "BENCHSIDE_WORKERS", default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub workers: u16,
+    /// Reading threads of SQLite
+    #[arg(long, env = "BENCHSIDE_READERS", default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub readers: u16,
+    /// Connections to PostgreSQL
+    #[arg(long, env = "BENCHSIDE_CONNECTIONS", default_value_t = 8, value_parser = clap::value_parser!(u16).range(1..=256))]
+    pub connections: u16,
+    /// Passwords that are checked at once
+    #[arg(long, env = "BENCHSIDE_PASSWORD_WORKERS", default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub password_workers: u16,
+}
+
+impl Serve {
+    /// How the store uses the machine.
+    pub fn store(&self) -> Settings {
+        Settings { readers: self.readers.into(), connections: self.connections.into(), ..Settings::default() }
+    }
+
+    /// Opens the database and the keys.
+    ///
+    /// # Errors
+    /// One clear sentence.
+    pub fn app(&self, clock: Clock) -> Result<App> {
+        let db = Db::open(&self.database.database, &self.store())?;
+        let dir = self.keys.clone().unwrap_or_else(|| default_keys(db.address()));
+        let keys = Keys::open(&dir).map_err(|e| Error::Open(e.to_string()))?;
+        assemble(db, &keys, self.issuer.clone(), self.audience.clone(), Passwords::new(self.password_workers.into()), clock)
+    }
+}
+
+/// Puts the service together.
+///
+/// # Errors
+/// When a key cannot sign.
+pub fn assemble(
+    db: Db,
+    keys: &Keys,
+    issuer: String,
+    audience: String,
+    passwords: Passwords,
+    clock: Clock,
+) -> Result<App> {
+    let tokens = Tokens::new(keys, issuer, audience).map_err(|e| Error::Open(e.to_string()))?;
+    Ok(App { db, clock, tokens, jwks: keys.jwks(), passwords, throttle: Throttle::new() })
+}
+
+/// `benchside-keys` beside the SQLite file; in the working folder for PostgreSQL.
+fn default_keys(address: &Address) -> PathBuf {
+    let name = "benchside-keys";
+    match address {
+        Address::Sqlite(path) => Path::new(path).with_file_name(name),
+        #[cfg(feature = "postgres")]
+        Address::Pg(_) => PathBuf::from(name),
+    }
+}
