@@ -37,27 +37,22 @@ pub async fn layer(
     let given = request.headers().get(&REQUEST_ID).and_then(|v| v.to_str().ok()).and_then(|v| Uuid::parse_str(v).ok());
     let id = given.unwrap_or_else(Uuid::now_v7);
     request.extensions_mut().insert(RequestId(id));
-    let http = request.request().clone();
-    let mut response = match next.call(request).await {
-        Ok(response) => response.map_into_boxed_body(),
-        Err(e) => ServiceResponse::new(http.clone(), e.error_response()),
-    };
-    let problem = problem_of(&response, &http, id);
-    if let Some(problem) = problem {
+    let mut response = next.call(request).await?.map_into_boxed_body();
+    if let Some(problem) = problem_of(&response, id) {
         let headers = response.headers().clone();
         let mut answer = HttpResponse::build(response.status());
         for (name, value) in headers.iter().filter(|(name, _)| *name != header::CONTENT_LENGTH) {
             answer.insert_header((name.clone(), value.clone()));
         }
         answer.insert_header((header::CONTENT_TYPE, "application/problem+json"));
-        response = ServiceResponse::new(http, answer.body(problem.to_string()));
+        response = response.into_response(answer.body(problem.to_string()));
     }
     let policy = if response.request().path().starts_with("/docs") { DOCS_POLICY } else { POLICY };
     secure(response.headers_mut(), id, policy);
     Ok(response)
 }
 
-fn problem_of(response: &ServiceResponse<BoxBody>, http: &HttpRequest, id: Uuid) -> Option<Value> {
+fn problem_of(response: &ServiceResponse<BoxBody>, id: Uuid) -> Option<Value> {
     let mut problem = match response.response().error() {
         Some(error) => match error.as_error::<Error>() {
             Some(own) => own.problem(),
@@ -65,7 +60,7 @@ fn problem_of(response: &ServiceResponse<BoxBody>, http: &HttpRequest, id: Uuid)
         },
         None => return None,
     };
-    problem.insert("instance".into(), json!(http.path()));
+    problem.insert("instance".into(), json!(response.request().path()));
     problem.insert("request_id".into(), json!(id));
     Some(Value::Object(problem))
 }
