@@ -2,9 +2,7 @@
 //!
 //! Bodies are read by `deserr`, which goes on after a fault, into types that carry their own rules ([`Text`],
 //! [`Bounded`], [`List`], [`Change`]). Pure: no HTTP, no storage.
-use deserr::{
-    DeserializeError, Deserr, ErrorKind, IntoValue, MergeWithError, Sequence, Value, ValueKind, ValuePointerRef,
-};
+use deserr::{DeserializeError, Deserr, ErrorKind, IntoValue, MergeWithError, Sequence, Value, ValueKind, ValuePointerRef};
 use serde::Serialize;
 use std::{convert::Infallible, ops::ControlFlow, str::FromStr};
 use utoipa::{
@@ -121,11 +119,7 @@ impl DeserializeError for Faults {
         match error {
             ErrorKind::IncorrectValueKind { actual, accepted } => {
                 let accepted: Vec<_> = accepted.iter().map(|k| kind_name(*k)).collect();
-                faults.push(
-                    at,
-                    "wrong_type",
-                    format!("must be {}, not {}", accepted.join(" or "), kind_name(actual.kind())),
-                );
+                faults.push(at, "wrong_type", format!("must be {}, not {}", accepted.join(" or "), kind_name(actual.kind())));
             }
             ErrorKind::MissingField { field } => {
                 faults.push(format!("{at}/{field}"), "required", "is required");
@@ -159,7 +153,9 @@ where
     V: IntoValue,
 {
     match value {
-        Value::String(text) => text.parse().map_err(|e: T::Err| Faults::at(pointer(location), e.code(), e.to_string())),
+        Value::String(text) => {
+            text.parse().map_err(|e: T::Err| Faults::at(pointer(location), e.code(), e.to_string()))
+        }
         other => Err(wrong_type(other, "a string", location)),
     }
 }
@@ -217,7 +213,11 @@ impl<const MIN: usize, const MAX: usize> Deserr<Faults> for Text<MIN, MAX> {
 }
 impl<const MIN: usize, const MAX: usize> PartialSchema for Text<MIN, MAX> {
     fn schema() -> RefOr<Schema> {
-        ObjectBuilder::new().schema_type(Type::String).min_length((MIN > 0).then_some(MIN)).max_length(Some(MAX)).into()
+        ObjectBuilder::new()
+            .schema_type(Type::String)
+            .min_length((MIN > 0).then_some(MIN))
+            .max_length(Some(MAX))
+            .into()
     }
 }
 impl<const MIN: usize, const MAX: usize> ToSchema for Text<MIN, MAX> {
@@ -242,10 +242,9 @@ impl<const MIN: i64, const MAX: i64> Deserr<Faults> for Bounded<MIN, MAX> {
             Value::NegativeInteger(n) => Some(n),
             other => return Err(wrong_type(other, "an integer", location)),
         };
-        number
-            .filter(|n| (MIN..=MAX).contains(n))
-            .map(Self)
-            .ok_or_else(|| Faults::at(pointer(location), "out_of_range", format!("must be from {MIN} to {MAX}")))
+        number.filter(|n| (MIN..=MAX).contains(n)).map(Self).ok_or_else(|| {
+            Faults::at(pointer(location), "out_of_range", format!("must be from {MIN} to {MAX}"))
+        })
     }
 }
 impl<const MIN: i64, const MAX: i64> PartialSchema for Bounded<MIN, MAX> {
