@@ -299,17 +299,18 @@ fn an_ind_is_asked_of_the_modalities_that_have_one() {
 
 #[test]
 fn either_branch_of_an_any_of_will_do() {
-    let without = |take: fn(&mut Scene), name, from: &str, to, role| {
+    type Take = fn(&mut Scene);
+    let without = |take: Take, name, from: &str, to, role| {
         let mut scene = everything(from, None, StudyType::Interventional, role);
         scene.brings.signature = meaning_of(name, from);
         take(&mut scene);
         unmet(builtin::discovery(), &scene, name, to).0
     };
-    let (no_trial, no_url): (fn(&mut Scene), fn(&mut Scene)) =
-        (|scene| scene.facts.trials.clear(), |scene| scene.facts.references.clear());
+    let no_trial: Take = |scene| scene.facts.trials.clear();
+    let no_url: Take = |scene| scene.facts.references.clear();
     assert_eq!(without(no_trial, "advance", "efficacy", "implementation", Role::Clinician), []);
     assert_eq!(without(no_url, "advance", "efficacy", "implementation", Role::Clinician), []);
-    let not_owner: fn(&mut Scene) = |scene| scene.actor.owner = false;
+    let not_owner: Take = |scene| scene.actor.owner = false;
     assert_eq!(without(not_owner, "discontinue", "logged", "discontinued", Role::Administrator), []);
     assert_eq!(without(not_owner, "discontinue", "logged", "discontinued", Role::Scientist).len(), 1);
 }
