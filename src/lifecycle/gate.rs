@@ -1,6 +1,6 @@
 //! The closed set of gates: what a move may ask of the actor, the record and the request.
 //!
-//! Only the types and their names; [`evaluate`](super::evaluate) decides whether one is met.
+//! Only the types and their names; [`evaluate`](mod@super::evaluate) decides whether one is met.
 use crate::vocabulary::{
     Meaning, Modality, PairingKind, Phase, RecordKind, ReferenceKind, Role, TrialStatus, vocabulary,
 };

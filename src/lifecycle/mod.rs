@@ -1,8 +1,8 @@
 //! How records move: one pure engine for every kind, driven by data.
 //!
 //! A [`Lifecycle`] is states, moves and gates, read from a TOML document ([`document`]) that is refused with every
-//! fault it has. [`evaluate`](evaluate::evaluate) answers one request with the step to take or with *every* unmet
-//! gate; [`available`](evaluate::available) is the same question asked about each move.
+//! fault it has. [`evaluate`](fn@evaluate) answers one request with the step to take or with *every* unmet
+//! gate; [`available`] is the same question asked about each move.
 //!
 //! Nothing here reads a record, a clock or a request: facts come in as plain values, and what a step means for other
 //! records (a new discovery, a recall) is the business of the slice that asked.
