@@ -15,7 +15,13 @@ use std::{
 #[derive(Debug, Clone, Args)]
 pub struct Database {
     /// The database: sqlite://PATH or postgres://USER@HOST/NAME
-    #[arg(long, env = "BENCHSIDE_DATABASE", default_value = "sqlite://benchside.db", value_name = "URL", hide_env_values = true)]
+    #[arg(
+        long,
+        env = "BENCHSIDE_DATABASE",
+        default_value = "sqlite://benchside.db",
+        value_name = "URL",
+        hide_env_values = true
+    )]
     pub database: String,
 }
 
@@ -65,7 +71,14 @@ impl Serve {
         let db = Db::open(&self.database.database, &self.store())?;
         let dir = self.keys.clone().unwrap_or_else(|| default_keys(db.address()));
         let keys = Keys::open(&dir).map_err(|e| Error::Open(e.to_string()))?;
-        assemble(db, &keys, self.issuer.clone(), self.audience.clone(), Passwords::new(self.password_workers.into()), clock)
+        assemble(
+            db,
+            &keys,
+            self.issuer.clone(),
+            self.audience.clone(),
+            Passwords::new(self.password_workers.into()),
+            clock,
+        )
     }
 }
 

@@ -101,7 +101,10 @@ fn add_headers(method: &str, operation: &mut Map<String, Value>) {
             headers.insert("ETag".into(), text("The record's version", 40));
         }
         if matches!(&**status, "429" | "503") {
-            headers.insert("Retry-After".into(), json!({ "description": "Seconds", "schema": { "type": "integer", "minimum": 0, "maximum": 86400 } }));
+            headers.insert(
+                "Retry-After".into(),
+                json!({ "description": "Seconds", "schema": { "type": "integer", "minimum": 0, "maximum": 86400 } }),
+            );
         }
         if let Some(response) = response.as_object_mut() {
             response.insert("headers".into(), Value::Object(headers));
@@ -156,10 +159,13 @@ fn example_of(schema: &Value, schemas: &Value, depth: usize) -> Value {
     match types.first().copied() {
         Some("object") => {
             let properties = schema.get("properties").and_then(Value::as_object).into_iter().flatten();
-            let shown = properties.filter(|_| depth < 8).map(|(name, s)| (name.clone(), example_of(s, schemas, depth + 1)));
+            let shown =
+                properties.filter(|_| depth < 8).map(|(name, s)| (name.clone(), example_of(s, schemas, depth + 1)));
             Value::Object(shown.collect())
         }
-        Some("array") if depth < 8 => schema.get("items").map_or_else(|| json!([]), |i| json!([example_of(i, schemas, depth + 1)])),
+        Some("array") if depth < 8 => {
+            schema.get("items").map_or_else(|| json!([]), |i| json!([example_of(i, schemas, depth + 1)]))
+        }
         Some("array") => json!([]),
         Some("string") => json!("text"),
         Some("integer" | "number") => schema.get("minimum").cloned().unwrap_or_else(|| json!(1)),

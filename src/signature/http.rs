@@ -1,5 +1,5 @@
 //! The route that issues challenges to sign.
-use super::{Challenge, LIFETIME_SECONDS, Subject, digest, statement, store};
+use super::{Subject, store::issue};
 use crate::{
     Error, Result, app,
     auth::{extract::Guard, policy::Sign},
@@ -81,31 +81,15 @@ async fn challenge(who: Guard<Sign>, request: HttpRequest, body: Body) -> Result
             if record.version != new.version.0 {
                 return Err(Error::Stale { current: Some(record.version) });
             }
-            let id = ChallengeId::fresh();
             let subject = Subject {
-                challenge: id,
+                challenge: ChallengeId::fresh(),
                 kind: new.record.kind,
                 record: record.id,
                 version: record.version,
                 meaning: new.meaning,
                 transition: &new.transition,
             };
-            let challenge = Challenge {
-                id,
-                person_id: who.id,
-                record_kind: new.record.kind,
-                record_id: new.record.id,
-                record_version: record.version,
-                meaning: new.meaning,
-                digest: digest(&subject, who)?.to_vec(),
-                statement: statement(&who.name, &record.code, record.version, new.meaning, &new.transition),
-                issued_at: context.at,
-                expires_at: context.at.plus_seconds(LIFETIME_SECONDS),
-                attempts: 0,
-                consumed_at: None,
-            };
-            store::insert(conn, &challenge)?;
-            Ok(challenge)
+            issue(conn, who, context.at, &subject, &record.code)
         })
         .await?;
     Ok(HttpResponse::Created().json(ChallengeView {

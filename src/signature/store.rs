@@ -1,5 +1,5 @@
 //! The only SQL of signature challenges.
-use super::{ATTEMPTS, Challenge};
+use super::{ATTEMPTS, Challenge, LIFETIME_SECONDS, Subject, digest, statement};
 use crate::{
     Result,
     auth::policy::Principal,
@@ -8,17 +8,31 @@ use crate::{
         columns::Time,
         schema::{credential, signature_challenge as challenge},
     },
-    id::{ChallengeId, PersonId},
+    id::{AnyId, ChallengeId, PersonId},
 };
 use diesel::prelude::*;
 
-/// Keeps a new challenge.
+/// Makes and keeps a challenge for this person to sign exactly this.
 ///
 /// # Errors
 /// What the database says.
-pub fn insert(conn: &mut Conn, new: &Challenge) -> Result<()> {
-    diesel::insert_into(challenge::table).values(new).execute(conn)?;
-    Ok(())
+pub fn issue(conn: &mut Conn, who: &Principal, at: Time, subject: &Subject<'_>, code: &str) -> Result<Challenge> {
+    let new = Challenge {
+        id: subject.challenge,
+        person_id: who.id,
+        record_kind: subject.kind,
+        record_id: AnyId::of(subject.record),
+        record_version: subject.version,
+        meaning: subject.meaning,
+        digest: digest(subject, who)?.to_vec(),
+        statement: statement(&who.name, code, subject.version, subject.meaning, subject.transition),
+        issued_at: at,
+        expires_at: at.plus_seconds(LIFETIME_SECONDS),
+        attempts: 0,
+        consumed_at: None,
+    };
+    diesel::insert_into(challenge::table).values(&new).execute(conn)?;
+    Ok(new)
 }
 
 /// This person's challenge, whatever its state.

@@ -1,0 +1,190 @@
+//! The stage on which the stories play: a served app on a fresh database, and people who act on it.
+mod actor;
+
+pub use actor::{Actor, Reply};
+
+use actix_web::{rt::System, web};
+use benchside::{
+    Result, api,
+    app::{App, Clock},
+    auth::{
+        keys::Keys,
+        password::{Cost, Passwords, Secret},
+        policy::Principal,
+    },
+    config::assemble,
+    db::{Conn, Db, Settings},
+    id::OrganizationId,
+    ledger::Context,
+    vocabulary::{Authn, OrganizationKind, Role},
+};
+use serde_json::json;
+use std::{net::TcpListener, path::PathBuf, sync::Arc};
+use uuid::Uuid;
+
+/// The password of everyone.
+pub const PASSWORD: &str = "correct horse battery";
+
+/// Declares each story once and has it played on both engines.
+macro_rules! on_both_engines {
+    ($($(#[$attribute:meta])* $story:ident),+ $(,)?) => {
+        mod sqlite {
+            $(#[test] $(#[$attribute])* fn $story() { super::$story(&crate::support::TestApp::sqlite()) })+
+        }
+        #[cfg(feature = "postgres")]
+        mod postgres {
+            $(#[test] $(#[$attribute])* fn $story() { super::$story(&crate::support::TestApp::postgres()) })+
+        }
+    };
+}
+pub(crate) use on_both_engines;
+
+/// A served app on a database of its own.
+pub struct TestApp {
+    pub base: String,
+    pub url: String,
+    pub app: web::Data<App>,
+    pub folder: PathBuf,
+    runtime: tokio::runtime::Runtime,
+}
+
+impl TestApp {
+    pub fn sqlite() -> Self {
+        let folder = fresh_folder();
+        let url = format!("sqlite://{}", folder.join("test.db").display());
+        Self::on(url, folder)
+    }
+
+    /// On a new database of the server that `BENCHSIDE_TEST_POSTGRES` names.
+    #[cfg(feature = "postgres")]
+    pub fn postgres() -> Self {
+        Self::on(fresh_postgres(), fresh_folder())
+    }
+
+    fn on(url: String, folder: PathBuf) -> Self {
+        let settings = Settings { connections: 4, ..Settings::default() };
+        let db = Db::open(&url, &settings).unwrap();
+        let keys = Keys::open(&folder.join("keys")).unwrap();
+        let passwords = Passwords::with_cost(4, Cost::new(8, 1, 1).unwrap());
+        let app = assemble(db, &keys, "benchside".into(), "benchside".into(), passwords, Clock::system()).unwrap();
+        let app = web::Data::new(app);
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let base = format!("http://{}", listener.local_addr().unwrap());
+        let served = app.clone();
+        std::thread::spawn(move || {
+            System::new().block_on(async { api::server(served, listener, 1).unwrap().await }).unwrap();
+        });
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        Self { base, url, app, folder, runtime }
+    }
+
+    /// Runs a closure in a transaction, as the system.
+    pub fn write<T: Send + 'static>(&self, f: impl Fn(&mut Conn, &Context) -> Result<T> + Send + 'static) -> T {
+        let context = self.system();
+        self.runtime.block_on(self.app.db.write(move |conn| f(conn, &context))).unwrap()
+    }
+
+    /// Runs a closure that reads.
+    pub fn read<T: Send + 'static>(&self, f: impl Fn(&mut Conn) -> Result<T> + Send + 'static) -> T {
+        self.runtime.block_on(self.app.db.read(f)).unwrap()
+    }
+
+    pub fn system(&self) -> Context {
+        Context {
+            log: Arc::from(self.app.db.log()),
+            person: None,
+            authn: Authn::System,
+            at: self.app.clock.now(),
+            request: Uuid::now_v7(),
+        }
+    }
+
+    pub fn organization(&self, kind: OrganizationKind, name: &str) -> OrganizationId {
+        let body = json!({ "name": name, "kind": kind });
+        self.write(move |conn, context| {
+            let new = benchside::http::body::parse(body.clone())?;
+            Ok(benchside::organization::change::create(conn, context, new)?.id)
+        })
+    }
+
+    pub fn lab(&self, name: &str) -> OrganizationId {
+        self.organization(OrganizationKind::Lab, name)
+    }
+    pub fn clinic(&self, name: &str) -> OrganizationId {
+        self.organization(OrganizationKind::Clinic, name)
+    }
+    pub fn sponsor(&self, name: &str) -> OrganizationId {
+        self.organization(OrganizationKind::Sponsor, name)
+    }
+
+    /// A person who can sign in.
+    pub fn person(&self, name: &str, roles: &[Role], organizations: &[OrganizationId]) -> Actor {
+        let email = format!("{}@example.org", name.to_lowercase().replace(' ', "."));
+        let memberships: Vec<_> = organizations.iter().map(|id| json!({ "organization_id": id })).collect();
+        let body = json!({ "name": name, "email": email, "roles": roles, "memberships": memberships });
+        let hash = self.app.passwords.hash_blocking(&Secret::from(PASSWORD.to_owned())).unwrap();
+        let id = self.write(move |conn, context| {
+            let new = benchside::http::body::parse(body.clone())?;
+            let person = benchside::person::change::create(conn, context, new)?;
+            benchside::person::change::set_password_hash(conn, person.id, &hash, context.at)?;
+            Ok(person.id)
+        });
+        let now = self.app.clock.now().utc();
+        let token = self.app.tokens.issue(id.0, Uuid::now_v7(), now, benchside::auth::token::ACCESS_LIFETIME).unwrap();
+        Actor { id, name: name.into(), email, token, base: self.base.clone() }
+    }
+
+    pub fn scientist(&self, name: &str, lab: OrganizationId) -> Actor {
+        self.person(name, &[Role::Scientist], &[lab])
+    }
+    pub fn clinician(&self, name: &str, clinic: OrganizationId) -> Actor {
+        self.person(name, &[Role::Clinician], &[clinic])
+    }
+    pub fn administrator(&self, name: &str) -> Actor {
+        self.person(name, &[Role::Administrator], &[])
+    }
+    pub fn auditor(&self, name: &str) -> Actor {
+        self.person(name, &[Role::Auditor], &[])
+    }
+    pub fn partner(&self, name: &str, sponsor: OrganizationId) -> Actor {
+        self.person(name, &[Role::Partner], &[sponsor])
+    }
+
+    /// A caller without a token.
+    pub fn anonymous(&self) -> Actor {
+        let id = benchside::id::PersonId::of(Uuid::nil());
+        Actor { id, name: "nobody".into(), email: String::new(), token: String::new(), base: self.base.clone() }
+    }
+
+    /// The person as the policy sees them now.
+    pub fn principal(&self, actor: &Actor) -> Principal {
+        let (id, at) = (actor.id, self.app.clock.now());
+        self.read(move |conn| benchside::person::store::principal(conn, id, Authn::Password, at)).unwrap()
+    }
+}
+
+impl Drop for TestApp {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            let _ = std::fs::remove_dir_all(&self.folder);
+        }
+    }
+}
+
+pub fn fresh_folder() -> PathBuf {
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(Uuid::now_v7().simple().to_string());
+    std::fs::create_dir_all(&folder).unwrap();
+    folder
+}
+
+#[cfg(feature = "postgres")]
+pub fn fresh_postgres() -> String {
+    use diesel::{Connection, PgConnection, connection::SimpleConnection};
+    let server = std::env::var("BENCHSIDE_TEST_POSTGRES")
+        .expect("BENCHSIDE_TEST_POSTGRES names a server to test on; tests/run starts one");
+    let (root, _) = server.rsplit_once('/').unwrap();
+    let name = format!("t{}", Uuid::now_v7().simple());
+    let mut admin = PgConnection::establish(&server).expect("the test server answers");
+    admin.batch_execute(&format!("CREATE DATABASE {name}")).unwrap();
+    format!("{root}/{name}")
+}
