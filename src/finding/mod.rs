@@ -14,9 +14,6 @@ use crate::{
 use diesel::{AsChangeset, Insertable, Queryable};
 use serde::Serialize;
 
-#[cfg(test)]
-mod story;
-
 /// The state before signing.
 pub const DRAFT: &str = "draft";
 /// The state after signing.
