@@ -1,4 +1,5 @@
 //! A finding: what a trial showed. A draft until its author signs it; immutable from there. Pure.
+pub mod change;
 pub mod http;
 pub mod store;
 
@@ -76,5 +77,34 @@ impl Finding {
     /// Brings the folded column in line with the fields it is made from.
     pub fn index(&mut self) {
         self.search = search_text([&*self.title, &*self.narrative]);
+    }
+}
+
+/// Whether a finding of this kind may have a CTCAE grade: grades rate adverse events.
+pub const fn takes_grade(kind: FindingKind) -> bool {
+    matches!(kind, FindingKind::Safety)
+}
+
+/// Whether a day has not begun yet at that moment. Days are UTC days.
+pub fn is_future(day: &CalendarDate, now: Time) -> bool {
+    day.day() > now.utc().date_naive()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_safety_has_a_grade() {
+        let graded: Vec<_> = FindingKind::ALL.iter().copied().filter(|kind| takes_grade(*kind)).collect();
+        assert_eq!(graded, [FindingKind::Safety]);
+    }
+
+    #[test]
+    fn today_is_not_the_future() {
+        let now = Time::parse("2026-03-14T23:59:59Z").unwrap();
+        for (day, future) in [("2026-03-13", false), ("2026-03-14", false), ("2026-03-15", true)] {
+            assert_eq!(is_future(&day.parse().unwrap(), now), future, "{day}");
+        }
     }
 }

@@ -77,13 +77,33 @@ impl Event {
         self.payload.get(member).and_then(Value::as_str).and_then(|id| Uuid::parse_str(id).ok())
     }
     fn signature(&self) -> Option<SignatureView> {
-        let signed = self.payload.get("signature")?.as_object()?;
-        Some(SignatureView {
-            signer: signed.get("signer")?.as_str()?.to_owned(),
-            meaning: signed.get("meaning")?.as_str()?.parse().ok()?,
-            signed_at: Time::parse(signed.get("signed_at")?.as_str()?)?,
-        })
+        signature_in(&self.payload)
     }
+}
+
+fn signature_in(payload: &Map<String, Value>) -> Option<SignatureView> {
+    let signed = payload.get("signature")?.as_object()?;
+    Some(SignatureView {
+        signer: signed.get("signer")?.as_str()?.to_owned(),
+        meaning: signed.get("meaning")?.as_str()?.parse().ok()?,
+        signed_at: Time::parse(signed.get("signed_at")?.as_str()?)?,
+    })
+}
+
+/// The latest signature by which each of the given records was signed, in one query. The caller has checked that the
+/// records are visible.
+///
+/// # Errors
+/// What the database says.
+pub fn signatures(conn: &mut Conn, ids: impl IntoIterator<Item = Uuid>) -> Result<HashMap<Uuid, SignatureView>> {
+    let rows: Vec<(AnyId, Option<Vec<u8>>)> = event::table
+        .filter(event::record_id.eq_any(ids.into_iter().map(AnyId::of).collect::<Vec<_>>()))
+        .filter(event::action.eq(Action::Signed))
+        .order(event::enqueued.asc())
+        .select((event::record_id, event::payload))
+        .load(conn)?;
+    let signed = |bytes: Vec<u8>| signature_in(&serde_json::from_slice(&bytes).ok()?);
+    Ok(rows.into_iter().filter_map(|(id, bytes)| Some((id.0, signed(bytes?)?))).collect())
 }
 
 const COLUMNS: (

@@ -1,4 +1,5 @@
 //! An insight: signed findings of a clinic's trials, put as a question to a lab. The way back. Pure.
+pub mod change;
 pub mod http;
 pub mod store;
 
@@ -9,11 +10,23 @@ use crate::{
     value::search_text,
     vocabulary::{Outcome, Urgency},
 };
+use chrono::DateTime;
 use diesel::{AsChangeset, Insertable, Queryable};
 use serde::Serialize;
 
+#[cfg(test)]
+mod tests;
+
 /// The state before submission.
 pub const DRAFT: &str = "draft";
+/// The lab is asked.
+pub const SUBMITTED: &str = "submitted";
+/// Someone in the lab has taken it on.
+pub const ACKNOWLEDGED: &str = "acknowledged";
+/// The lab will not take it on.
+pub const DECLINED: &str = "declined";
+/// The lab has answered.
+pub const RESOLVED: &str = "resolved";
 
 /// An insight as it is stored.
 #[derive(Debug, Clone, Queryable, Insertable, AsChangeset, Serialize)]
@@ -77,7 +90,7 @@ pub struct Insight {
 }
 
 /// The states in which an insight waits for its lab: past `due_at` these are overdue.
-pub const WAITING: &[&str] = &["submitted", "acknowledged", "investigating"];
+pub const WAITING: &[&str] = &[SUBMITTED, ACKNOWLEDGED, "investigating"];
 
 impl Insight {
     /// Brings the folded column in line with the fields it is made from.
@@ -96,5 +109,35 @@ pub const fn days_to_answer(urgency: Urgency) -> i64 {
         Urgency::Routine => 30,
         Urgency::Priority => 14,
         Urgency::Urgent => 3,
+    }
+}
+
+/// What stands in the inbox for "nothing is due": the last second that a stored time can hold.
+pub fn never() -> Time {
+    const LAST_SECOND_OF_9999: i64 = 253_402_300_799;
+    Time::from(DateTime::UNIX_EPOCH).plus_seconds(LAST_SECOND_OF_9999)
+}
+
+/// What the inbox is ordered by: when the answer that an insight waits for is due. Of those that wait for none, none is.
+pub fn due_rank(state: &str, due_at: Option<Time>) -> Time {
+    due_at.filter(|_| WAITING.contains(&state)).unwrap_or_else(never)
+}
+
+/// The members of a body that a move between these states takes, besides those that every move takes.
+pub fn members_taken(from: &str, to: &str) -> &'static [&'static str] {
+    match to {
+        SUBMITTED if from == DECLINED => &["lab_id"],
+        ACKNOWLEDGED => &["assignee_id"],
+        RESOLVED => &["outcome", "outcome_note", "discovery", "discovery_id"],
+        _ => &[],
+    }
+}
+
+/// Which member of a resolution's body names the discovery that came of it, if its outcome is one.
+pub const fn discovery_member(outcome: Outcome) -> Option<&'static str> {
+    match outcome {
+        Outcome::NewDiscovery => Some("discovery"),
+        Outcome::RefinedDiscovery => Some("discovery_id"),
+        Outcome::ConfirmedKnown | Outcome::NotReproducible | Outcome::NoAction => None,
     }
 }

@@ -122,6 +122,13 @@ pub trait Movable: Stored + Sized {
     /// # Errors
     /// What the database says.
     fn situation(&self, conn: &mut Conn, who: &Principal, insight: Option<InsightId>) -> Result<Situation>;
+    /// What only this kind can find wrong with a body that is well formed; asked before a refusal by gates is answered.
+    ///
+    /// # Errors
+    /// What the database says.
+    fn faults(&self, _: &mut Conn, _: &Principal, _: &Order) -> Result<Faults> {
+        Ok(Faults::default())
+    }
     /// Makes the move: changes the record, saves it with its event, and does what else belongs to it in the same
     /// transaction. Answers the event.
     ///
@@ -163,6 +170,7 @@ pub fn attempt<M: Movable>(
     asked.if_match.check(record.version())?;
     let order = order::<M>(&asked.body, &lifecycle)?;
     let effective_at = effective_at(&record, &order, context.at)?;
+    record.faults(conn, who, &order)?.into_result()?;
     let step = verdict.map_err(|refusal| refusal_of(refusal, &record, to))?;
     let signature = match &order.signature {
         Some(answer) => Some(sign(conn, who, context, &record, answer, checked, meaning, &asked.body)?),
