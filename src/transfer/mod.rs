@@ -1,22 +1,55 @@
 //! A transfer of ownership: whole or not at all, when the receiver accepts; forced by an administrator for leavers. Pure.
+pub mod change;
 pub mod http;
+pub mod owned;
 pub mod store;
 
 use crate::{
     db::columns::{Doc, Time},
     id::{OrganizationId, PersonId, TransferId},
-    vocabulary::{RecordKind, TransferState},
+    vocabulary::{RecordKind, TransferState, vocabulary},
 };
 use diesel::{AsChangeset, Insertable, Queryable};
 use serde::{Deserialize, Serialize};
+
+vocabulary! {
+    /// The kinds of record that a person owns.
+    OwnedKind {
+        Discovery = "discovery", Trial = "trial", Finding = "finding", Insight = "insight", Pairing = "pairing",
+    }
+}
+
+impl From<OwnedKind> for RecordKind {
+    fn from(kind: OwnedKind) -> Self {
+        match kind {
+            OwnedKind::Discovery => Self::Discovery,
+            OwnedKind::Trial => Self::Trial,
+            OwnedKind::Finding => Self::Finding,
+            OwnedKind::Insight => Self::Insight,
+            OwnedKind::Pairing => Self::Pairing,
+        }
+    }
+}
 
 /// A record that a transfer covers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Covered {
     /// Its kind.
-    pub kind: RecordKind,
+    pub kind: OwnedKind,
     /// Its id.
     pub id: uuid::Uuid,
+}
+
+/// A record that somebody owns, as a list of what they own names it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+pub struct OwnedRecord {
+    /// Its kind.
+    pub kind: OwnedKind,
+    /// Its id.
+    pub id: uuid::Uuid,
+    /// Its code.
+    #[schema(max_length = 30, example = "D-17")]
+    pub code: String,
 }
 
 /// A transfer as it is stored.

@@ -1,13 +1,22 @@
-//! The only SQL of ownership transfers.
-use super::Transfer;
+//! The only SQL of ownership transfers, and of what a person owns.
+use super::{OwnedKind, OwnedRecord, Transfer};
 use crate::{
+    Result,
     auth::policy::Principal,
-    db::{Sees, finders, schema::transfer},
-    id::TransferId,
+    db::{
+        Conn, MultiBackend, Sees,
+        columns::Time,
+        finders,
+        schema::{discovery, finding, insight, pairing, transfer, transfer_record, trial},
+    },
+    http::page::{Page, keyset},
+    id::{AnyId, DiscoveryId, FindingId, InsightId, PairingId, PersonId, TransferId, TrialId},
     ledger::stored,
-    vocabulary::RecordKind,
+    vocabulary::{RecordKind, TransferState},
 };
 use diesel::{prelude::*, sql_types::Bool};
+use std::collections::HashSet;
+use uuid::Uuid;
 
 stored!(Transfer, transfer, RecordKind::Transfer);
 finders!(Transfer, transfer, TransferId);
@@ -23,4 +32,96 @@ pub fn visible_to(who: &Principal) -> Sees<transfer::table> {
             .or(transfer::to_person_id.eq(who.id))
             .or(transfer::proposed_by_id.eq(who.id)),
     )
+}
+
+/// What a list of transfers may be narrowed by.
+#[derive(Debug, Clone, Default)]
+pub struct Filter {
+    /// Any of these states.
+    pub state: Vec<TransferState>,
+    /// Any of these receivers.
+    pub to: Vec<PersonId>,
+    /// Any of these givers.
+    pub from: Vec<PersonId>,
+}
+
+/// One page of what this person may see, and the total where it was asked for.
+///
+/// # Errors
+/// What the database says.
+pub fn list(conn: &mut Conn, who: &Principal, filter: &Filter, page: &Page) -> Result<(Vec<Transfer>, Option<i64>)> {
+    let matching = || {
+        let mut query = transfer::table.into_boxed::<MultiBackend>().filter(visible_to(who));
+        if !filter.state.is_empty() {
+            query = query.filter(transfer::state.eq_any(filter.state.clone()));
+        }
+        if !filter.to.is_empty() {
+            query = query.filter(transfer::to_person_id.eq_any(filter.to.clone()));
+        }
+        if !filter.from.is_empty() {
+            query = query.filter(transfer::from_person_id.eq_any(filter.from.clone()));
+        }
+        query
+    };
+    let rows = keyset!(matching(), page, transfer: TransferId, {
+        "updated_at" => updated_at: Time, "created_at" => created_at: Time, "code" => number: i64,
+    })
+    .load(conn)?;
+    let total = if page.count { Some(matching().count().get_result(conn)?) } else { None };
+    Ok((rows, total))
+}
+
+/// Indexes the records that a transfer covers.
+///
+/// # Errors
+/// What the database says.
+pub fn index_records(conn: &mut Conn, id: TransferId, records: impl IntoIterator<Item = Uuid>) -> Result<()> {
+    for record in records {
+        let row = (transfer_record::transfer_id.eq(id), transfer_record::record_id.eq(AnyId::of(record)));
+        diesel::insert_into(transfer_record::table).values(row).execute(conn)?;
+    }
+    Ok(())
+}
+
+/// Those of the given records that a transfer not yet answered covers.
+///
+/// # Errors
+/// What the database says.
+pub fn in_open_transfers(conn: &mut Conn, records: impl IntoIterator<Item = Uuid>) -> Result<HashSet<Uuid>> {
+    let ids: Vec<_> = records.into_iter().map(AnyId::of).collect();
+    let found: Vec<AnyId> = transfer_record::table
+        .inner_join(transfer::table.on(transfer::id.eq(transfer_record::transfer_id)))
+        .filter(transfer::state.eq(TransferState::Proposed))
+        .filter(transfer_record::record_id.eq_any(ids))
+        .select(transfer_record::record_id)
+        .load(conn)?;
+    Ok(found.into_iter().map(|id| id.0).collect())
+}
+
+/// Everything a person owns, live or ended, by kind and code.
+///
+/// # Errors
+/// What the database says.
+pub fn owned_by(conn: &mut Conn, person: PersonId) -> Result<Vec<OwnedRecord>> {
+    let mut owned = Vec::new();
+    macro_rules! add {
+        ($kind:ident, $table:ident, $id:ty) => {
+            let rows: Vec<($id, i64)> = $table::table
+                .filter($table::owner_id.eq(person))
+                .order($table::number.asc())
+                .select(($table::id, $table::number))
+                .load(conn)?;
+            owned.extend(rows.into_iter().map(|(id, number)| OwnedRecord {
+                kind: OwnedKind::$kind,
+                id: id.0,
+                code: RecordKind::$kind.code(number),
+            }));
+        };
+    }
+    add!(Discovery, discovery, DiscoveryId);
+    add!(Trial, trial, TrialId);
+    add!(Finding, finding, FindingId);
+    add!(Insight, insight, InsightId);
+    add!(Pairing, pairing, PairingId);
+    Ok(owned)
 }

@@ -352,6 +352,9 @@ CREATE INDEX pairing_by_organization ON pairing (organization_id, state);
 CREATE INDEX pairing_by_update ON pairing (updated_at, id);
 -- At most one clinician leads a discovery, whoever accepts first.
 CREATE UNIQUE INDEX pairing_one_lead ON pairing (discovery_id) WHERE kind = 'clinical_lead' AND state = 'accepted';
+-- At most one open pairing of a discovery with the same clinician, and with the same sponsor (the kind follows from which).
+CREATE UNIQUE INDEX pairing_one_open_clinician ON pairing (discovery_id, clinician_id) WHERE state IN ('proposed', 'accepted');
+CREATE UNIQUE INDEX pairing_one_open_sponsor ON pairing (discovery_id, organization_id) WHERE state IN ('proposed', 'accepted');
 CREATE INDEX event_by_effect ON event (record_kind, effective_at);
 CREATE INDEX event_mention_by_event ON event_mention (event_id);
 
