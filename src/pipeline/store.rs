@@ -1,0 +1,256 @@
+//! The only SQL of the pipeline: the records somebody may see and the moves they made. A fixed number of queries, however
+//! many records there are (and one for each lifecycle that an administrator added).
+//!
+//! Rows are slim, and events are joined to their records here and not in SQL: what is visible of findings, insights and
+//! pairings is a condition that cannot stand in a subquery.
+use super::{Story, stay::Moved};
+use crate::{
+    Error, Result,
+    auth::policy::Principal,
+    db::{
+        Conn, MultiBackend, Sees, any_of,
+        columns::Time,
+        containing,
+        schema::{discovery, event, finding, insight, pairing, trial},
+        seen_by_visibility,
+    },
+    discovery::store::Filter,
+    finding::DRAFT,
+    history::{Ties, version_is_visible},
+    id::{AnyId, DiscoveryId, FindingId, InsightId, OrganizationId, PairingId, PersonId, TrialId},
+    insight::WAITING,
+    lifecycle::{self, Lifecycle, builtin::builtin},
+    pairing::ACCEPTED,
+    vocabulary::{Action, RecordKind, TrialStatus},
+};
+use diesel::prelude::*;
+use serde_json::{Map, Value};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
+use uuid::Uuid;
+
+/// A record and what ties the asker to it.
+struct Seen {
+    story: Story,
+    ties: Ties,
+}
+
+/// The records of these kinds that this person may see, with their moves. The filter narrows discoveries only.
+///
+/// # Errors
+/// What the database says.
+pub fn stories(conn: &mut Conn, who: &Principal, kinds: &[RecordKind], filter: &Filter) -> Result<Vec<Story>> {
+    let mut seen: HashMap<Uuid, Seen> = HashMap::new();
+    for kind in kinds {
+        match kind {
+            RecordKind::Discovery => discoveries(conn, who, filter, &mut seen)?,
+            RecordKind::Trial => trials(conn, who, &mut seen)?,
+            RecordKind::Finding => findings(conn, who, &mut seen)?,
+            RecordKind::Insight => insights(conn, who, &mut seen)?,
+            RecordKind::Pairing => pairings(conn, who, &mut seen)?,
+            RecordKind::Organization | RecordKind::Person | RecordKind::Lifecycle | RecordKind::Transfer => {}
+        }
+    }
+    let unseen = versions_not_for_partners(conn, who, kinds, &seen)?;
+    add_moves(conn, who, kinds, &unseen, &mut seen)?;
+    Ok(seen.into_values().map(|s| s.story).collect())
+}
+
+fn story(kind: RecordKind, lifecycle: &Arc<Lifecycle>, state: String) -> Story {
+    Story { kind, lifecycle: lifecycle.clone(), state, overdue: false, moves: Vec::new() }
+}
+
+fn moves_by(kind: RecordKind) -> Result<Arc<Lifecycle>> {
+    let lifecycle = builtin(kind).ok_or_else(|| Error::Internal(format!("a {kind} has no lifecycle")))?;
+    Ok(Arc::new(lifecycle.clone()))
+}
+
+fn ties(who: &Principal, steward: OrganizationId, owner: PersonId) -> Ties {
+    Ties { steward: who.belongs_to(steward), owner: who.id == owner, paired: false }
+}
+
+fn discoveries(conn: &mut Conn, who: &Principal, filter: &Filter, seen: &mut HashMap<Uuid, Seen>) -> Result<()> {
+    let mut query = discovery::table.into_boxed::<MultiBackend>().filter(crate::discovery::store::visible_to(who));
+    if !filter.lab.is_empty() {
+        query = query.filter(discovery::lab_id.eq_any(filter.lab.clone()));
+    }
+    if !filter.modality.is_empty() {
+        query = query.filter(discovery::modality.eq_any(filter.modality.clone()));
+    }
+    if !filter.lifecycle.is_empty() {
+        query = query.filter(discovery::lifecycle.eq_any(filter.lifecycle.clone()));
+    }
+    let terms = filter.condition.iter();
+    if let Some(any) = any_of(terms.map(|t| Box::new(discovery::terms.like(containing(t)).escape('\\')) as Sees<_>)) {
+        query = query.filter(any);
+    }
+    let rows: Vec<(DiscoveryId, String, String, OrganizationId, PersonId)> = query
+        .select((discovery::id, discovery::lifecycle, discovery::stage, discovery::lab_id, discovery::owner_id))
+        .load(conn)?;
+    let paired = paired_with(conn, who)?;
+    let mut lifecycles: HashMap<String, Arc<Lifecycle>> = HashMap::new();
+    for (id, reference, stage, lab, owner) in rows {
+        let lifecycle = match lifecycles.get(&reference) {
+            Some(known) => known.clone(),
+            None => {
+                let found = lifecycle::store::resolve(conn, &reference)?;
+                lifecycles.insert(reference, found.clone());
+                found
+            }
+        };
+        let ties = Ties { paired: paired.contains(&id), ..ties(who, lab, owner) };
+        seen.insert(id.0, Seen { story: story(RecordKind::Discovery, &lifecycle, stage), ties });
+    }
+    Ok(())
+}
+
+/// The discoveries that this person has an accepted pairing with.
+fn paired_with(conn: &mut Conn, who: &Principal) -> Result<HashSet<DiscoveryId>> {
+    let accepted = pairing::table
+        .filter(pairing::state.eq(ACCEPTED))
+        .filter(
+            pairing::clinician_id
+                .eq(who.id)
+                .assume_not_null()
+                .or(pairing::organization_id.eq_any(who.organizations.clone()).assume_not_null()),
+        )
+        .select(pairing::discovery_id);
+    Ok(accepted.load(conn)?.into_iter().collect())
+}
+
+fn trials(conn: &mut Conn, who: &Principal, seen: &mut HashMap<Uuid, Seen>) -> Result<()> {
+    let lifecycle = moves_by(RecordKind::Trial)?;
+    let rows: Vec<(TrialId, TrialStatus, OrganizationId, PersonId)> = trial::table
+        .into_boxed::<MultiBackend>()
+        .filter(crate::trial::store::visible_to(who))
+        .select((trial::id, trial::overall_status, trial::clinic_id, trial::owner_id))
+        .load(conn)?;
+    seen.extend(rows.into_iter().map(|(id, status, clinic, owner)| {
+        let story = story(RecordKind::Trial, &lifecycle, status.as_str().to_owned());
+        (id.0, Seen { story, ties: ties(who, clinic, owner) })
+    }));
+    Ok(())
+}
+
+fn findings(conn: &mut Conn, who: &Principal, seen: &mut HashMap<Uuid, Seen>) -> Result<()> {
+    let lifecycle = moves_by(RecordKind::Finding)?;
+    let own: Vec<TrialId> =
+        trial::table.filter(trial::clinic_id.eq_any(who.organizations.clone())).select(trial::id).load(conn)?;
+    let own: HashSet<TrialId> = own.into_iter().collect();
+    let rows: Vec<(FindingId, String, TrialId, PersonId)> = finding::table
+        .into_boxed::<MultiBackend>()
+        .filter(crate::finding::store::visible_to(who))
+        .select((finding::id, finding::state, finding::trial_id, finding::owner_id))
+        .load(conn)?;
+    seen.extend(rows.into_iter().map(|(id, state, trial, owner)| {
+        let ties = Ties { steward: own.contains(&trial), owner: who.id == owner, paired: false };
+        (id.0, Seen { story: story(RecordKind::Finding, &lifecycle, state), ties })
+    }));
+    Ok(())
+}
+
+fn insights(conn: &mut Conn, who: &Principal, seen: &mut HashMap<Uuid, Seen>) -> Result<()> {
+    let lifecycle = moves_by(RecordKind::Insight)?;
+    let rows: Vec<(InsightId, String, Option<Time>, OrganizationId, PersonId)> = insight::table
+        .into_boxed::<MultiBackend>()
+        .filter(crate::insight::store::visible_to(who))
+        .select((insight::id, insight::state, insight::due_at, insight::clinic_id, insight::owner_id))
+        .load(conn)?;
+    seen.extend(rows.into_iter().map(|(id, state, due_at, clinic, owner)| {
+        let overdue = WAITING.contains(&&*state) && due_at.is_some_and(|due| due < who.at);
+        let story = Story { overdue, ..story(RecordKind::Insight, &lifecycle, state) };
+        (id.0, Seen { story, ties: ties(who, clinic, owner) })
+    }));
+    Ok(())
+}
+
+fn pairings(conn: &mut Conn, who: &Principal, seen: &mut HashMap<Uuid, Seen>) -> Result<()> {
+    let lifecycle = moves_by(RecordKind::Pairing)?;
+    let rows: Vec<(PairingId, String)> = pairing::table
+        .into_boxed::<MultiBackend>()
+        .filter(crate::pairing::store::visible_to(who))
+        .select((pairing::id, pairing::state))
+        .load(conn)?;
+    seen.extend(rows.into_iter().map(|(id, state)| {
+        (id.0, Seen { story: story(RecordKind::Pairing, &lifecycle, state), ties: Ties::default() })
+    }));
+    Ok(())
+}
+
+/// Every move of these records. Versions rise with the order in which a record's moves were recorded.
+fn add_moves(
+    conn: &mut Conn,
+    who: &Principal,
+    kinds: &[RecordKind],
+    unseen: &HashSet<i64>,
+    seen: &mut HashMap<Uuid, Seen>,
+) -> Result<()> {
+    let rows: Vec<(i64, AnyId, Action, Option<String>, Time)> = event::table
+        .filter(event::record_kind.eq_any(kinds.to_vec()))
+        .filter(event::to_state.is_not_null())
+        .order((event::record_id.asc(), event::record_version.asc()))
+        .select((event::enqueued, event::record_id, event::action, event::to_state, event::effective_at))
+        .load(conn)?;
+    for (enqueued, record, action, to, at) in rows {
+        let (Some(seen), Some(to)) = (seen.get_mut(&record.0), to) else { continue };
+        let moved = Moved {
+            seen: !unseen.contains(&enqueued) && !is_others_draft(who, seen, &to),
+            correction: action == Action::Corrected,
+            to,
+            at,
+        };
+        seen.story.moves.push(moved);
+    }
+    Ok(())
+}
+
+/// Drafts of findings and insights stay with their clinic, also after they were signed or submitted.
+fn is_others_draft(who: &Principal, seen: &Seen, to: &str) -> bool {
+    let drafted = matches!(seen.story.kind, RecordKind::Finding | RecordKind::Insight);
+    drafted && to == DRAFT && !(who.sees_all() || seen.ties.steward || seen.ties.owner)
+}
+
+/// The events that recorded a version which the asker, a partner, could not see then: payloads say who could. Everybody
+/// else sees every version of the discoveries and trials they see, and is asked no query for it.
+fn versions_not_for_partners(
+    conn: &mut Conn,
+    who: &Principal,
+    kinds: &[RecordKind],
+    seen: &HashMap<Uuid, Seen>,
+) -> Result<HashSet<i64>> {
+    if who.sees_all() || who.sees_internal() {
+        return Ok(HashSet::new());
+    }
+    let mut rows: Vec<(i64, AnyId, Option<Vec<u8>>)> = Vec::new();
+    macro_rules! add_versions {
+        ($kind:ident, $table:ident, $steward:ident) => {
+            if kinds.contains(&RecordKind::$kind) {
+                // Those seen by a pairing are seen in every version.
+                let records = $table::table.filter(seen_by_visibility!($table, $steward, who)).select($table::id);
+                rows.extend(
+                    event::table
+                        .filter(event::record_kind.eq(RecordKind::$kind))
+                        .filter(event::to_state.is_not_null())
+                        .filter(event::record_id.eq_any(records))
+                        .select((event::enqueued, event::record_id, event::payload))
+                        .load::<(i64, AnyId, Option<Vec<u8>>)>(conn)?,
+                );
+            }
+        };
+    }
+    add_versions!(Discovery, discovery, lab_id);
+    add_versions!(Trial, trial, clinic_id);
+    let mut unseen = HashSet::new();
+    for (enqueued, record, payload) in rows {
+        let (Some(seen), Some(payload)) = (seen.get(&record.0), payload) else { continue };
+        let payload: Map<String, Value> = serde_json::from_slice(&payload)
+            .map_err(|e| Error::Internal(format!("payload of event {enqueued}: {e}")))?;
+        let content = payload.get("record").and_then(Value::as_object);
+        if content.is_some_and(|content| !version_is_visible(who, seen.story.kind, content, seen.ties)) {
+            unseen.insert(enqueued);
+        }
+    }
+    Ok(unseen)
+}
