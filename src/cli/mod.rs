@@ -1,4 +1,5 @@
 //! The command line: one file per command.
+pub mod demo;
 pub mod serve;
 pub mod user;
 
@@ -21,6 +22,8 @@ pub struct Cli {
 /// What `benchside` does.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Serve a made-up hospital with eighteen months of history
+    Demo(demo::Demo),
     /// Serve the API
     Serve(Serve),
     /// Bring the database up to date, or say how it stands
@@ -49,6 +52,7 @@ pub struct Migrate {
 /// One clear sentence.
 pub async fn run(cli: Cli) -> Result<()> {
     match cli.command {
+        Command::Demo(args) => demo::run(args).await,
         Command::Serve(args) => serve::run(&args).await,
         Command::Migrate(args) => run_migrate(&args),
         Command::User(user) => user::run(user).await,

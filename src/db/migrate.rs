@@ -50,6 +50,14 @@ pub fn up(conn: &mut Conn) -> Result<()> {
     name_the_log(conn)
 }
 
+/// Takes every step back: all data is gone. Only the demo does this, to its own.
+///
+/// # Errors
+/// [`Error::Open`] when a step fails.
+pub fn down(conn: &mut Conn) -> Result<()> {
+    with_migrations!(conn, |c, source| c.revert_all_migrations(source).map(drop)).map_err(|e| failed(&e))
+}
+
 /// Two processes that start together on PostgreSQL must not both create the tables.
 fn exclusively(conn: &mut Conn, f: impl FnOnce(&mut Conn) -> Result<()>) -> Result<()> {
     match conn {

@@ -155,7 +155,10 @@ impl Plan {
             self.on(dice, preclinical, Act::Advance(d, json!({ "to": "preclinical" })));
             let proposed = preclinical + dice.i64(25..40);
             match (fate, d % 2) {
-                (Fate::Preclinical, 0) => self.on(dice, dice_late(dice), Act::ProposeLead(d)),
+                (Fate::Preclinical, 0) => {
+                    let day = dice.i64(LAST - 12..LAST);
+                    self.on(dice, day, Act::ProposeLead(d));
+                }
                 (Fate::Preclinical, _) => self.pause(dice, d, proposed),
                 (Fate::Held, 0) => self.on(dice, proposed, hold(d)),
                 (Fate::Stopped, 0) => self.on(dice, proposed, stop(d, "negative")),
@@ -358,10 +361,6 @@ impl Plan {
             self.on(&mut dice, LAST - 3, Act::Industry { discovery: d, sponsor: 1, accepted: false });
         }
     }
-}
-
-fn dice_late(dice: &mut Rng) -> i64 {
-    dice.i64(LAST - 12..LAST)
 }
 
 fn hold(d: usize) -> Act {
