@@ -103,6 +103,8 @@ permissions! {
     ProposePairing = "propose_pairing": [Scientist, Clinician, Partner];
     /// Revise records one owns or is a steward of.
     Revise = "revise": [Scientist, Clinician, Administrator];
+    /// Revise what one knows and whether one takes new work.
+    ReviseProfile = "revise_profile": [Scientist, Clinician, Administrator, Partner];
     /// Hand records over.
     TransferOwnership = "transfer_ownership": [Scientist, Clinician, Administrator];
     /// Create and revise organizations.

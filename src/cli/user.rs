@@ -131,8 +131,8 @@ async fn add(db: &Db, args: Add) -> Result<()> {
 
 fn organization_by_code(conn: &mut Conn, code: &str) -> Result<OrganizationId> {
     let unknown = || Error::Open(format!("there is no organization {code}"));
-    let key = Key::parse(RecordKind::Organization, code).ok_or_else(unknown)?;
-    organization::store::by_key(conn, key)?.map(|o| o.id).ok_or_else(unknown)
+    let Some(Key::Number(number)) = Key::parse(RecordKind::Organization, code) else { return Err(unknown()) };
+    organization::store::by_number(conn, number)?.map(|o| o.id).ok_or_else(unknown)
 }
 
 /// The first line of standard input.

@@ -11,11 +11,13 @@ pub mod migrate;
 #[cfg(feature = "postgres")]
 pub mod postgres;
 pub mod schema;
+mod turn;
 pub mod writer;
 
 pub use conn::{Address, Conn, MultiBackend, Purpose};
 pub use finders::{Sees, any_of, containing, index_shares};
 pub(crate) use finders::{finders, seen_by_visibility};
+pub use turn::take_turn;
 
 use crate::{Error, Result};
 use lane::{Lane, Mode};

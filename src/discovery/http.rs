@@ -2,13 +2,14 @@
 use super::{
     Discovery,
     change::{self, DiscoveryPatch, NewDiscovery},
+    migrate::{self, NewStanding},
     store::{self, Filter},
 };
 use crate::{
     Result,
     auth::{
         extract::Guard,
-        policy::{LogDiscovery, Principal, Read, Revise},
+        policy::{LogDiscovery, ManageLifecycles, Principal, Read, Revise},
     },
     db::{Conn, columns::Time},
     http::{
@@ -40,6 +41,7 @@ pub fn routes(cfg: &mut ServiceConfig) {
         .service(create)
         .service(read)
         .service(revise)
+        .service(change_lifecycle)
         .service(list_transitions)
         .service(make_transition)
         .service(available_transitions)
@@ -305,4 +307,26 @@ async fn revise(who: Guard<Revise>, request: HttpRequest, body: Body) -> Result<
         })
         .await?;
     Ok(http::changed(revised.version, &revised))
+}
+
+/// Moves a discovery to another lifecycle, or another version of its own.
+#[utoipa::path(tag = "Discoveries", operation_id = "change_discovery_lifecycle", params(IdPath, IfMatchHeader),
+    request_body = NewStanding,
+    responses((status = 200, description = "The discovery", body = DiscoveryView)))]
+#[post("/v1/discoveries/{id}/lifecycle")]
+async fn change_lifecycle(who: Guard<ManageLifecycles>, request: HttpRequest, body: Body) -> Result<HttpResponse> {
+    http::params::none(&request)?;
+    let key = http::key(&request, RecordKind::Discovery)?;
+    let if_match = IfMatch::of(&request);
+    let body = body.json().await?;
+    let moved = who
+        .write(move |conn, who, context| {
+            let discovery = store::find(conn, who, key)?;
+            if_match.check(discovery.version)?;
+            let new = body::parse::<NewStanding>(body.clone())?;
+            let moved = migrate::migrate(conn, context, discovery, new)?;
+            view(conn, who, moved)
+        })
+        .await?;
+    Ok(http::changed(moved.version, &moved))
 }

@@ -1,6 +1,7 @@
 //! A discovery: what a lab found, on its way through the stages of its lifecycle. Pure: no SQL, no clock, no HTTP.
 pub mod change;
 pub mod http;
+pub mod migrate;
 pub mod store;
 
 use crate::{

@@ -38,6 +38,11 @@ impl Params {
         self.pairs.iter().filter(|(n, _)| n != name).cloned().collect()
     }
 
+    /// Whether a parameter was given at all.
+    pub fn has(&self, name: &str) -> bool {
+        self.pairs.iter().any(|(n, _)| n == name)
+    }
+
     /// The text of a parameter that may stand once.
     pub fn text(&mut self, name: &str, max: usize) -> Option<String> {
         let mut values = self.pairs.iter().filter(|(n, _)| n == name);

@@ -7,6 +7,7 @@
 //! Nothing here reads a record, a clock or a request: facts come in as plain values, and what a step means for other
 //! records (a new discovery, a recall) is the business of the slice that asked.
 pub mod builtin;
+pub mod change;
 pub mod document;
 pub mod evaluate;
 pub mod facts;

@@ -76,16 +76,26 @@ pub fn lookup(conn: &mut Conn, reference: &str) -> Result<Option<Arc<Lifecycle>>
         return Ok(Some(Arc::new(built_in.clone())));
     }
     // A name in another database of the same process must not answer here: only what this one holds is looked up.
-    let Some(row) = stored_version(conn, reference)? else { return Ok(None) };
-    let key = format!("{}/{reference}", row.id);
+    match stored_version(conn, reference)? {
+        Some(row) => parsed(&row).map(Some),
+        None => Ok(None),
+    }
+}
+
+/// The lifecycle that a stored version holds.
+///
+/// # Errors
+/// [`Error::Internal`] when its document has faults, which it had not when it was added.
+pub fn parsed(row: &StoredLifecycle) -> Result<Arc<Lifecycle>> {
+    let key = format!("{}/{}@{}", row.id, row.name, row.edition);
     if let Some(parsed) = PARSED.get(&key) {
-        return Ok(Some(parsed));
+        return Ok(parsed);
     }
     let parsed = Lifecycle::parse(&row.document)
-        .map_err(|faults| Error::Internal(format!("lifecycle {reference} has {} faults", faults.len())))?;
+        .map_err(|faults| Error::Internal(format!("lifecycle {key} has {} faults", faults.len())))?;
     let parsed = Arc::new(parsed);
     PARSED.insert(key, parsed.clone());
-    Ok(Some(parsed))
+    Ok(parsed)
 }
 
 fn stored_version(conn: &mut Conn, reference: &str) -> Result<Option<StoredLifecycle>> {
@@ -93,6 +103,14 @@ fn stored_version(conn: &mut Conn, reference: &str) -> Result<Option<StoredLifec
     let Ok(edition) = edition.parse::<i64>() else { return Ok(None) };
     let version = dsl::lifecycle.filter(lifecycle::name.eq(name)).filter(lifecycle::edition.eq(edition));
     Ok(version.get_result(conn).optional()?)
+}
+
+/// The added versions of one name, by version.
+///
+/// # Errors
+/// What the database says.
+pub fn versions(conn: &mut Conn, name: &str) -> Result<Vec<StoredLifecycle>> {
+    Ok(dsl::lifecycle.filter(lifecycle::name.eq(name)).order(lifecycle::edition.asc()).load(conn)?)
 }
 
 /// Every added version, by name and then version.

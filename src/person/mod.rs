@@ -1,28 +1,90 @@
 //! A person: roles, memberships, expertise. Signed-in people see a person's name, organizations, ORCID and expertise;
 //! e-mail and roles only that person and administrators.
+pub mod change;
 pub mod http;
 pub mod store;
 
 use crate::{
     db::columns::{Doc, Time},
+    fault::{Faults, List, pointer},
     id::{OrganizationId, PersonId},
     identifier::Orcid,
-    value::Condition,
+    value::{Condition, search_text, terms_of},
     vocabulary::{Modality, Role},
 };
+use deserr::{Deserr, IntoValue, Value, ValuePointerRef};
 use diesel::{AsChangeset, Insertable, Queryable};
 use serde::{Deserialize, Serialize};
+use utoipa::{
+    PartialSchema, ToSchema,
+    openapi::{
+        RefOr,
+        schema::{ArrayBuilder, Schema},
+    },
+};
 
 /// What a person knows.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, Deserr, ToSchema)]
+#[deserr(error = Faults, deny_unknown_fields)]
+#[schema(example = json!({
+    "conditions": [{ "name": "Amyotrophic Lateral Sclerosis", "mesh": "D000690", "derived": false }],
+    "modalities": ["small_molecule"]
+}))]
 pub struct Expertise {
     /// Conditions, at most 100.
-    #[schema(max_items = 100)]
+    #[deserr(default, from(List<Condition>) = members)]
+    #[schema(required = false, max_items = 100)]
     pub conditions: Vec<Condition>,
     /// Modalities.
-    #[schema(max_items = 100)]
+    #[deserr(default, from(List<Modality>) = members)]
+    #[schema(required = false, max_items = 100)]
     pub modalities: Vec<Modality>,
 }
+
+fn members<T>(List(members): List<T>) -> Vec<T> {
+    members
+}
+
+/// The roles of a person as a request gives them: at least one, none twice.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Roles(Vec<Role>);
+
+impl Roles {
+    /// At least one role, each once; `None` otherwise.
+    pub fn of(roles: Vec<Role>) -> Option<Self> {
+        let distinct: std::collections::BTreeSet<_> = roles.iter().collect();
+        (!roles.is_empty() && distinct.len() == roles.len()).then_some(Self(roles))
+    }
+    /// Whether this role is among them.
+    pub fn contains(&self, role: Role) -> bool {
+        self.0.contains(&role)
+    }
+}
+impl From<Roles> for Doc<Vec<Role>> {
+    fn from(Roles(roles): Roles) -> Self {
+        roles.into()
+    }
+}
+impl Deserr<Faults> for Roles {
+    fn deserialize_from_value<V: IntoValue>(value: Value<V>, location: ValuePointerRef<'_>) -> Result<Self, Faults> {
+        let List(roles) = List::<Role>::deserialize_from_value(value, location)?;
+        if roles.is_empty() {
+            return Err(Faults::at(pointer(location), "too_few", "must have at least one member"));
+        }
+        Self::of(roles).ok_or_else(|| Faults::at(pointer(location), "duplicate", "must name each role once"))
+    }
+}
+impl PartialSchema for Roles {
+    fn schema() -> RefOr<Schema> {
+        ArrayBuilder::new()
+            .items(Role::schema())
+            .min_items(Some(1))
+            .max_items(Some(Role::ALL.len()))
+            .unique_items(true)
+            .into()
+    }
+}
+impl ToSchema for Roles {}
 
 /// A person as they are stored.
 #[derive(Debug, Clone, Queryable, Insertable, AsChangeset, Serialize)]
@@ -83,4 +145,62 @@ pub fn hand_over(owners: &mut Doc<Vec<Tenure>>, to: PersonId, at: Time) {
         present.until = Some(at);
     }
     owners.0.push(Tenure { person_id: to, from: at, until: None });
+}
+
+impl Person {
+    /// Whether they may sign in.
+    pub const fn is_active(&self) -> bool {
+        self.disabled_at.is_none()
+    }
+
+    /// Whether they hold a role.
+    pub fn is(&self, role: Role) -> bool {
+        self.roles.contains(&role)
+    }
+
+    /// Brings the folded columns in line with the fields they are made from. Everybody may search them, so neither e-mail
+    /// nor roles go in: name and ORCID, then the [terms](terms_of) of the expertise, then its modalities as [marks](mark).
+    /// A bar in a name would pass for the bars around a term.
+    pub fn index(&mut self) {
+        let name = self.name.replace('|', " ");
+        let text = search_text([&*name].into_iter().chain(self.orcid.as_ref().map(Orcid::as_str)));
+        let modalities: String = self.expertise.modalities.iter().map(|m| mark(*m)).collect();
+        self.search = format!("{text}\n{}{modalities}", terms_of(&self.expertise.conditions));
+    }
+}
+
+/// A modality as it stands among the folded text of a person: between empty lines, which folded text has none of.
+pub fn mark(modality: Modality) -> String {
+    format!("\n\n{modality}\n\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fault::read;
+    use serde_json::json;
+
+    #[test]
+    fn roles_are_at_least_one_and_none_twice() {
+        assert!(read::<Roles>(json!(["scientist", "clinician"])).is_ok());
+        for (body, code) in [
+            (json!([]), "too_few"),
+            (json!(["auditor", "auditor"]), "duplicate"),
+            (json!(["boss"]), "unknown_value"),
+            (json!("auditor"), "wrong_type"),
+        ] {
+            assert_eq!(read::<Roles>(body).unwrap_err().0[0].code, code);
+        }
+    }
+
+    #[test]
+    fn expertise_has_bounds_and_both_lists_may_be_missing() {
+        assert_eq!(read::<Expertise>(json!({})).unwrap(), Expertise::default());
+        let faults = read::<Expertise>(json!({
+            "conditions": vec![json!({ "name": "ALS" }); 101], "modalities": ["vaccine", "magic"], "x": 1
+        }));
+        let mut codes: Vec<_> = faults.unwrap_err().0.iter().map(|f| f.code).collect();
+        codes.sort_unstable();
+        assert_eq!(codes, ["too_many", "unknown_field", "unknown_value"]);
+    }
 }

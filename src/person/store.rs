@@ -4,16 +4,19 @@ use crate::{
     Error, Result,
     auth::policy::Principal,
     db::{
-        Conn, Sees,
+        Conn, MultiBackend, Sees, any_of,
         columns::{Doc, Time},
-        finders,
-        schema::{credential, membership, person, sign_in},
+        containing, finders,
+        schema::{credential, discovery, finding, insight, membership, pairing, person, sign_in, trial},
+        take_turn,
     },
+    http::page::{Page, keyset},
     id::{AnyId, OrganizationId, PersonId},
+    identifier::Orcid,
     ledger::stored,
-    vocabulary::{Authn, RecordKind, Role},
+    vocabulary::{Authn, Modality, RecordKind, Role},
 };
-use diesel::{prelude::*, sql_types::Bool};
+use diesel::{dsl::sql, prelude::*, sql_types::Bool};
 use serde::Serialize;
 use std::collections::HashMap;
 use utoipa::ToSchema;
@@ -46,6 +49,185 @@ pub fn principal(conn: &mut Conn, id: PersonId, authn: Authn, at: Time) -> Resul
         authn,
         at,
     }))
+}
+
+/// What a list of people may be narrowed by.
+#[derive(Debug, Clone, Default)]
+pub struct Filter {
+    /// Members of any of these organizations.
+    pub organization: Vec<OrganizationId>,
+    /// Holders of any of these roles; only for administrators.
+    pub role: Vec<Role>,
+    /// Experts in any of these conditions, as folded terms.
+    pub condition: Vec<String>,
+    /// Experts in any of these modalities.
+    pub modality: Vec<Modality>,
+    /// Whether they take new work.
+    pub accepting_work: Option<bool>,
+    /// Changed after.
+    pub updated_after: Option<Time>,
+    /// Every one of these folded words.
+    pub words: Vec<String>,
+}
+
+/// One page, and the total where it was asked for. Words are looked for in e-mail addresses too when an administrator
+/// asks.
+///
+/// # Errors
+/// What the database says.
+pub fn list(conn: &mut Conn, who: &Principal, filter: &Filter, page: &Page) -> Result<(Vec<Person>, Option<i64>)> {
+    let searched = |text: String| -> Sees<person::table> {
+        Box::new(person::search.like(containing(&text)).escape('\\'))
+    };
+    let matching = || {
+        let mut query = person::table.into_boxed::<MultiBackend>().filter(visible_to(who));
+        if !filter.organization.is_empty() {
+            let members = membership::table
+                .filter(membership::organization_id.eq_any(filter.organization.clone()))
+                .select(membership::person_id);
+            query = query.filter(person::id.eq_any(members));
+        }
+        if let Some(any) = any_of(filter.role.iter().map(|role| holds(*role))) {
+            query = query.filter(any);
+        }
+        if let Some(any) = any_of(filter.condition.iter().map(|term| searched(term.clone()))) {
+            query = query.filter(any);
+        }
+        if let Some(any) = any_of(filter.modality.iter().map(|modality| searched(super::mark(*modality)))) {
+            query = query.filter(any);
+        }
+        if let Some(accepting) = filter.accepting_work {
+            query = query.filter(person::accepting_work.eq(accepting));
+        }
+        if let Some(after) = filter.updated_after {
+            query = query.filter(person::updated_at.gt(after));
+        }
+        for word in &filter.words {
+            query = if who.is(Role::Administrator) {
+                let addressed = person::email_folded.like(containing(word)).escape('\\');
+                query.filter(searched(word.clone()).or(addressed))
+            } else {
+                query.filter(searched(word.clone()))
+            };
+        }
+        query
+    };
+    let rows = keyset!(matching(), page, person: PersonId, {
+        "updated_at" => updated_at: Time, "created_at" => created_at: Time, "name" => name: String,
+        "code" => number: i64,
+    })
+    .load(conn)?;
+    let total = if page.count { Some(matching().count().get_result(conn)?) } else { None };
+    Ok((rows, total))
+}
+
+/// Whether a person holds a role. The column is a JSON list of words that need no escape.
+fn holds(role: Role) -> Sees<person::table> {
+    Box::new(sql::<Bool>(&format!("CAST(person.roles AS TEXT) LIKE '%\"{role}\"%'")))
+}
+
+/// Everybody, by code.
+///
+/// # Errors
+/// What the database says.
+pub fn list_all(conn: &mut Conn) -> Result<Vec<Person>> {
+    Ok(person::table.order(person::number.asc()).load(conn)?)
+}
+
+/// The person with this e-mail address, folded.
+///
+/// # Errors
+/// What the database says.
+pub fn by_email(conn: &mut Conn, folded: &str) -> Result<Option<Person>> {
+    Ok(person::table.filter(person::email_folded.eq(folded)).get_result(conn).optional()?)
+}
+
+/// The person with this ORCID iD.
+///
+/// # Errors
+/// What the database says.
+pub fn by_orcid(conn: &mut Conn, orcid: &Orcid) -> Result<Option<PersonId>> {
+    let named = person::table.filter(person::orcid.eq(orcid.clone())).select(person::id);
+    Ok(named.get_result(conn).optional()?)
+}
+
+/// Whether an active person besides this one is an administrator. Whoever goes on to take an administrator away by the
+/// answer does so alone until the transaction ends.
+///
+/// # Errors
+/// What the database says.
+pub fn has_other_administrator(conn: &mut Conn, than: PersonId) -> Result<bool> {
+    take_turn(conn, "administrators")?;
+    let others = person::table
+        .into_boxed::<MultiBackend>()
+        .filter(person::id.ne(than))
+        .filter(person::disabled_at.is_null())
+        .filter(holds(Role::Administrator));
+    Ok(others.count().get_result::<i64>(conn)? > 0)
+}
+
+/// Brings the index of memberships in line with a person's `organizations`.
+///
+/// # Errors
+/// What the database says.
+pub fn index_memberships(conn: &mut Conn, id: PersonId, organizations: &[OrganizationId]) -> Result<()> {
+    diesel::delete(membership::table.filter(membership::person_id.eq(id))).execute(conn)?;
+    for organization in organizations {
+        let row = (membership::person_id.eq(id), membership::organization_id.eq(*organization));
+        diesel::insert_into(membership::table).values(row).execute(conn)?;
+    }
+    Ok(())
+}
+
+/// Keeps the hash of a person's password, in place of the one before.
+///
+/// # Errors
+/// What the database says.
+pub fn set_password_hash(conn: &mut Conn, id: PersonId, hash: &str, at: Time) -> Result<()> {
+    let own = credential::table.filter(credential::person_id.eq(id));
+    let changed = (credential::password_hash.eq(hash), credential::changed_at.eq(at));
+    if diesel::update(own).set(changed).execute(conn)? == 0 {
+        let first =
+            (credential::person_id.eq(id), credential::password_hash.eq(hash), credential::changed_at.eq(at));
+        diesel::insert_into(credential::table).values(first).execute(conn)?;
+    }
+    Ok(())
+}
+
+/// A record that somebody owns.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Owned {
+    /// Its kind.
+    pub kind: RecordKind,
+    /// Its id.
+    pub id: uuid::Uuid,
+    /// Its code.
+    #[schema(max_length = 30, example = "D-17")]
+    pub code: String,
+}
+
+/// Every record that a person owns, by kind and code: for administrators, who see them all.
+///
+/// # Errors
+/// What the database says.
+pub fn owned(conn: &mut Conn, id: PersonId) -> Result<Vec<Owned>> {
+    let mut owned = Vec::new();
+    macro_rules! gather {
+        ($($table:ident: $kind:ident),+) => {$(
+            let rows = $table::table
+                .filter($table::owner_id.eq(id))
+                .order($table::number.asc())
+                .select(($table::id, $table::number))
+                .load(conn)?;
+            owned.extend(rows.into_iter().map(|row| as_owned(RecordKind::$kind, row)));
+        )+};
+    }
+    gather!(discovery: Discovery, trial: Trial, finding: Finding, insight: Insight, pairing: Pairing);
+    Ok(owned)
+}
+
+fn as_owned(kind: RecordKind, (id, number): (AnyId, i64)) -> Owned {
+    Owned { kind, id: id.0, code: kind.code(number) }
 }
 
 /// A person as their neighbours name them.
