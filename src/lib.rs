@@ -1,6 +1,7 @@
 //! Benchside tracks translational research from the laboratory bench to the bedside and back again.
 pub mod app;
 pub mod auth;
+pub mod cli;
 pub mod db;
 pub mod discovery;
 pub mod error;

@@ -193,8 +193,11 @@ fn refuse_taken(conn: &mut Conn, nct_id: Option<&NctId>) -> Result<()> {
     }
 }
 
+/// What a second claim to a registry number is told.
+pub(crate) const TAKEN: &str = "That NCT id is taken.";
+
 fn taken() -> Error {
-    Error::refused(Code::Conflict, "That NCT id is taken.")
+    Error::refused(Code::Conflict, TAKEN)
 }
 
 /// Whether an organization is one that trials belong to.

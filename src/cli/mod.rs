@@ -1,0 +1,2 @@
+//! The commands of `benchside`, one file each.
+pub mod import;
