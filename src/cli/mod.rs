@@ -1,5 +1,6 @@
 //! The command line: one file per command.
 pub mod demo;
+pub mod import;
 pub mod serve;
 pub mod user;
 
