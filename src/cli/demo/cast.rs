@@ -21,7 +21,6 @@ pub(super) struct Cast {
     pub labs: Vec<House>,
     pub clinics: Vec<House>,
     pub sponsors: Vec<House>,
-    pub administrator: PersonId,
 }
 
 const CENTRES: &[&str] = &["Vaccine and Immunotherapy Centre", "Psychiatry Trials Network", "Neurology Institute"];
@@ -35,7 +34,7 @@ const SPONSORS: &[&str] = &["Northwind Therapeutics", "Halcyon Bio"];
 
 /// Founds the hospital and hires everyone, the first of each role with the printed sign-in.
 pub(super) async fn assemble(stage: &mut Stage) -> Result<Cast> {
-    let administrator = stage.person("Alex Morgan", "administrator@demo.test", Role::Administrator, &[]).await?;
+    stage.person("Alex Morgan", "administrator@demo.test", Role::Administrator, &[]).await?;
     stage.person("Robin Vale", "auditor@demo.test", Role::Auditor, &[]).await?;
     let hospital = stage.organization("St. Brigid University Hospital", "institution", None, json!([])).await?;
     let mut names = NAMES.iter();
@@ -53,5 +52,5 @@ pub(super) async fn assemble(stage: &mut Stage) -> Result<Cast> {
         let id = stage.organization(name, "sponsor", None, stage.focus(field)).await?;
         sponsors.push(House { id, people: stage.hire(&mut names, Role::Partner, id, 1).await?, field });
     }
-    Ok(Cast { labs, clinics, sponsors, administrator })
+    Ok(Cast { labs, clinics, sponsors })
 }

@@ -167,7 +167,7 @@ impl Stage {
     pub async fn link(&self, who: PersonId, id: Uuid, links: Value) -> Result<()> {
         self.act(who, move |conn, who, context| {
             let found = trial::store::find(conn, who, Key::Id(id))?;
-            trial::change::link(conn, who, context, found, body::parse(links.clone())?).map(drop)
+            trial::link::relink(conn, who, context, found, &IfMatch::Any, links.clone()).map(drop)
         })
         .await
     }

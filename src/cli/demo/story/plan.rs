@@ -357,7 +357,8 @@ impl Plan {
             }
         }
         let open: Vec<_> = (0..self.discoveries.len()).filter(|d| self.discoveries[*d].body["visibility"] == "public").collect();
-        for d in open.into_iter().filter(|d| self.discoveries[*d].fate != Fate::Stopped).take(2) {
+        let lasting: Vec<_> = open.into_iter().filter(|d| self.discoveries[*d].fate != Fate::Stopped).take(2).collect();
+        for d in lasting {
             self.on(&mut dice, LAST - 3, Act::Industry { discovery: d, sponsor: 1, accepted: false });
         }
     }
