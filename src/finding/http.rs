@@ -138,7 +138,10 @@ pub fn views(conn: &mut Conn, who: &Principal, rows: Vec<Finding>) -> Result<Vec
             state_entered_at: f.state_entered_at,
             supersedes_id: f.supersedes_id.filter(|id| superseded.contains(&id.0)),
             superseded_by: successors.get(&f.id).copied(),
-            trial: trials.get(&f.trial_id).cloned().ok_or_else(|| Error::Internal(format!("no trial {}", f.trial_id)))?,
+            trial: trials
+                .get(&f.trial_id)
+                .cloned()
+                .ok_or_else(|| Error::Internal(format!("no trial {}", f.trial_id)))?,
             owner: people.one(f.owner_id)?,
             owners: people.owners(&f.owners)?,
             signature: signatures.remove(&f.id.0),

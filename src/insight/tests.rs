@@ -275,10 +275,10 @@ fn submission_discloses_and_rerouting_ends_it() {
     let (scientist, rival) = (w.person(Role::Scientist, lab), w.person(Role::Scientist, other_lab));
     let trial = w.trial(&clinician, Visibility::Confidential);
     let finding = w.records(&clinician, &trial, None).id;
-    assert_eq!(faults(w.raises(&clinician, finding, clinic)), [
-        row("/finding_ids/0", "not_signed"),
-        row("/lab_id", "not_found")
-    ]);
+    assert_eq!(
+        faults(w.raises(&clinician, finding, clinic)),
+        [row("/finding_ids/0", "not_signed"), row("/lab_id", "not_found")]
+    );
     w.signs(&clinician, finding, Meaning::Authorship, json!({ "to": "signed" })).unwrap();
     let id = w.raises(&clinician, finding, lab).unwrap().id;
     assert!(!w.sees(&scientist, id) && !w.sees_finding(&scientist, finding) && w.sees(&clinician, id));
@@ -328,8 +328,7 @@ fn resolving_spawns_a_discovery_or_names_every_fault() {
             row("/lab_id", "not_applicable"),
         ]
     );
-    let refused =
-        json!({ "to": "resolved", "outcome": "refined_discovery", "discovery_id": DiscoveryId::fresh() });
+    let refused = json!({ "to": "resolved", "outcome": "refined_discovery", "discovery_id": DiscoveryId::fresh() });
     assert_eq!(faults(w.moves::<Insight>(&scientist, id.0, refused)), [row("/discovery_id", "not_found")]);
 
     let discovery = json!({ "title": "A fragment of TDP-43", "modality": "biologic" });

@@ -8,9 +8,7 @@ use crate::{
     fault::{self, Faults},
     finding,
     id::{DiscoveryId, EventId, InsightId, Key, OrganizationId},
-    insight::{
-        ACKNOWLEDGED, Insight, RESOLVED, SUBMITTED, days_to_answer, discovery_member, members_taken, store,
-    },
+    insight::{ACKNOWLEDGED, Insight, RESOLVED, SUBMITTED, days_to_answer, discovery_member, members_taken, store},
     ledger::{Change, Context, record_change},
     lifecycle::{Actor, Facts, Lifecycle, builtin},
     person,
@@ -262,7 +260,8 @@ mod tests {
     #[test]
     fn what_belongs_to_another_move_is_named() {
         let order = |body| fault::read::<Order>(body).unwrap();
-        let declined = order(json!({ "to": "declined", "reason": "no", "lab_id": Uuid::nil(), "outcome": "no_action" }));
+        let declined =
+            order(json!({ "to": "declined", "reason": "no", "lab_id": Uuid::nil(), "outcome": "no_action" }));
         let faults = misplaced_members(&declined, members_taken("submitted", "declined"));
         assert_eq!(table(&faults), [("/lab_id", "not_applicable"), ("/outcome", "not_applicable")]);
         let rerouted = order(json!({ "to": "submitted", "lab_id": Uuid::nil() }));
