@@ -2,6 +2,10 @@
 pub mod change;
 pub mod http;
 pub mod store;
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
 
 use crate::{
     auth::policy::Principal,
@@ -130,7 +134,7 @@ pub struct Sides {
 }
 
 #[cfg(test)]
-mod tests {
+mod side_tests {
     use super::*;
     use crate::{id::Id, vocabulary::Authn};
 

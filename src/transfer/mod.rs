@@ -3,6 +3,8 @@ pub mod change;
 pub mod http;
 pub mod owned;
 pub mod store;
+#[cfg(test)]
+mod tests;
 
 use crate::{
     db::columns::{Doc, Time},
