@@ -126,7 +126,7 @@ pub fn wilson(successes: u64, tries: u64) -> Option<(f64, f64)> {
     Some((low, high))
 }
 
-#[expect(clippy::cast_precision_loss, reason = "counts of records are far below 2^53")]
+/// Exact: counts of records are far below 2^53.
 const fn as_f64(count: u64) -> f64 {
     count as f64
 }
@@ -186,7 +186,7 @@ impl FunnelStage {
 
 fn rows(lifecycle: &Lifecycle) -> impl Iterator<Item = FunnelStage> {
     let live = |state: &&State| !state.is_final() && !state.hold;
-    lifecycle.states().iter().filter(live).map(|state| FunnelStage {
+    lifecycle.states().iter().filter(live).map(move |state| FunnelStage {
         lifecycle: lifecycle.reference(),
         stage: state.name.clone(),
         label: state.label.clone(),
@@ -243,10 +243,9 @@ mod tests {
 
     #[test]
     fn published_rates_multiply_to_the_likelihood_of_approval() {
-        for (steps, first, rest, approval) in [
-            ([63.2, 30.7, 58.1, 85.3], 0.632, 0.152, 9.6),
-            ([52.0, 28.9, 57.8, 90.6], 0.520, 0.151, 7.9),
-        ] {
+        for (steps, first, rest, approval) in
+            [([63.2, 30.7, 58.1, 85.3], 0.632, 0.152, 9.6), ([52.0, 28.9, 57.8, 90.6], 0.520, 0.151, 7.9)]
+        {
             let product = |steps: &[f64]| steps.iter().map(|s| s / 100.0).product::<f64>();
             assert!((product(&steps) * 100.0 - approval).abs() < 0.05);
             assert!((product(&steps[..1]) - first).abs() < 1e-9);
@@ -280,17 +279,18 @@ mod tests {
 
     #[test]
     fn a_void_stay_is_no_first_stay() {
-        let funnel = funnel(&[story("0 logged, 1 validated, 2 !logged, 8 validated")], Period { from: on(0), to: on(9) });
+        let funnel =
+            funnel(&[story("0 logged, 1 validated, 2 !logged, 8 validated")], Period { from: on(0), to: on(9) });
         assert_eq!(row(&funnel, "logged"), [1, 1, 0, 0, 0]);
         assert_eq!(row(&funnel, "validated"), [1, 0, 0, 0, 1]);
-        let early = super::funnel(&[story("0 logged, 1 validated, 2 !logged, 8 validated")], Period { from: on(0), to: on(5) });
+        let early =
+            super::funnel(&[story("0 logged, 1 validated, 2 !logged, 8 validated")], Period { from: on(0), to: on(5) });
         assert_eq!(row(&early, "validated"), [0, 0, 0, 0, 0]);
     }
 
     proptest! {
         #[test]
         fn an_interval_holds_its_share(tries in 1_u64..5000, part in 0.0..=1.0_f64) {
-            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a part of a count")]
             let successes = (as_f64(tries) * part) as u64;
             let (low, high) = wilson(successes, tries).unwrap();
             let share = as_f64(successes) / as_f64(tries);

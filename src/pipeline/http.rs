@@ -73,9 +73,7 @@ fn asked(request: &HttpRequest, now: Time) -> Result<(Period, Filter)> {
 async fn get_overview(who: Guard<Read>, request: HttpRequest) -> Result<HttpResponse> {
     let (period, filter) = asked(&request, who.at)?;
     let counted = who
-        .read(move |conn, who| {
-            Ok(overview::overview(&store::stories(conn, who, KINDS, &filter)?, who.at, period))
-        })
+        .read(move |conn, who| Ok(overview::overview(&store::stories(conn, who, KINDS, &filter)?, who.at, period)))
         .await?;
     Ok(HttpResponse::Ok().json(counted))
 }

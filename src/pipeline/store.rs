@@ -117,7 +117,7 @@ fn paired_with(conn: &mut Conn, who: &Principal) -> Result<HashSet<DiscoveryId>>
                 .or(pairing::organization_id.eq_any(who.organizations.clone()).assume_not_null()),
         )
         .select(pairing::discovery_id);
-    Ok(accepted.load(conn)?.into_iter().collect())
+    Ok(accepted.load::<DiscoveryId>(conn)?.into_iter().collect())
 }
 
 fn trials(conn: &mut Conn, who: &Principal, seen: &mut HashMap<Uuid, Seen>) -> Result<()> {
