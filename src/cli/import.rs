@@ -3,7 +3,7 @@
 //! Each record is a transaction of its own, so that a bad one stops no other, and a server may go on beside it.
 mod report;
 
-pub use report::{Place, Record, Fate, Summary};
+pub use report::{Fate, Place, Record, Summary};
 
 use crate::{
     Error, Result,

@@ -34,3 +34,11 @@ pub fn first_clinician(conn: &mut Conn, clinic: OrganizationId) -> Result<Option
         .load(conn)?;
     Ok(members.into_iter().find(|(_, roles)| roles.contains(&Role::Clinician)).map(|(id, _)| id))
 }
+
+/// Makes a person a member, for tests that have no use case at hand.
+#[cfg(test)]
+pub(crate) fn join(conn: &mut Conn, person: PersonId, organization: OrganizationId) -> Result<()> {
+    let row = (membership::person_id.eq(person), membership::organization_id.eq(organization));
+    diesel::insert_into(membership::table).values(row).execute(conn)?;
+    Ok(())
+}

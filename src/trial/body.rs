@@ -97,7 +97,7 @@ pub struct NewTrial {
 pub struct TrialPatch {
     /// Registry number, unique; letter case and missing zeros are put right.
     #[deserr(default)]
-    #[schema(required = false)]
+    #[schema(required = false, value_type = Option<NctId>)]
     pub nct_id: Patch<Option<NctId>>,
     /// The sponsor's own number.
     #[deserr(default)]
@@ -157,7 +157,7 @@ pub struct TrialPatch {
     pub fda_regulated: Patch<Option<bool>>,
     /// When the record was last verified.
     #[deserr(default)]
-    #[schema(required = false)]
+    #[schema(required = false, value_type = Option<PartialDate>)]
     pub verified_on: Patch<Option<PartialDate>>,
     /// What it rests on: an `irb` reference opens recruiting.
     #[deserr(default)]

@@ -39,27 +39,23 @@ const DAYS_TO_RECORD: i64 = 30;
 const MONTHS_TO_VERIFY: u32 = 12;
 
 /// What to look at now. `discontinued` are the codes of discontinued discoveries it tests, as far as the reader sees them.
-pub fn warnings(
-    trial: &Trial,
-    discontinued: &[&str],
-    last: Option<StatusChange>,
-    now: Time,
-) -> Vec<TrialWarning> {
+pub fn warnings(trial: &Trial, discontinued: &[&str], last: Option<StatusChange>, now: Time) -> Vec<TrialWarning> {
     let mut warnings = Vec::new();
-    let mut warn = |code, message: String| warnings.push(TrialWarning { code, message });
     let is_live = !trial.has_ended();
     for code in discontinued.iter().filter(|_| is_live) {
-        warn(WarningCode::DiscoveryDiscontinued, format!("It tests {code}, which was discontinued."));
+        let message = format!("It tests {code}, which was discontinued.");
+        warnings.push(TrialWarning { code: WarningCode::DiscoveryDiscontinued, message });
     }
     if trial.fda_regulated != Some(true) {
         return warnings;
     }
     if last.is_some_and(|last| last.recorded_at > last.effective_at.plus_days(DAYS_TO_RECORD)) {
         let message = "Its last status change was recorded more than 30 days after it took effect (42 CFR 11.64).";
-        warn(WarningCode::StatusChangeNotRecorded, message.into());
+        warnings.push(TrialWarning { code: WarningCode::StatusChangeNotRecorded, message: message.into() });
     }
     if is_live && months_after(verified(trial), MONTHS_TO_VERIFY) < now.utc().date_naive() {
-        warn(WarningCode::NotVerified, "The record has not been verified for 12 months (42 CFR 11.64).".into());
+        let message = "The record has not been verified for 12 months (42 CFR 11.64).";
+        warnings.push(TrialWarning { code: WarningCode::NotVerified, message: message.into() });
     }
     warnings
 }
@@ -124,9 +120,8 @@ mod tests {
     #[test]
     fn a_status_change_is_recorded_within_thirty_days() {
         let trial = trial();
-        let changed = |recorded: &str| {
-            Some(StatusChange { effective_at: at("2026-02-01T00:00:00Z"), recorded_at: at(recorded) })
-        };
+        let changed =
+            |recorded: &str| Some(StatusChange { effective_at: at("2026-02-01T00:00:00Z"), recorded_at: at(recorded) });
         let now = "2026-06-01T00:00:00Z";
         assert_eq!(codes(&trial, &[], changed("2026-03-03T00:00:00Z"), now), []);
         let late = codes(&trial, &[], changed("2026-03-03T00:00:01Z"), now);

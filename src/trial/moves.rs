@@ -35,10 +35,10 @@ impl Movable for Trial {
             Ok(Value::Object(fields)) => fields,
             _ => Map::new(),
         };
-        let enrollment = self.enrollment.as_ref().map(|e| EnrollmentFact {
-            count: e.count,
-            actual: e.certainty == Some(Certainty::Actual),
-        });
+        let enrollment = self
+            .enrollment
+            .as_ref()
+            .map(|e| EnrollmentFact { count: e.count, actual: e.certainty == Some(Certainty::Actual) });
         Ok(Situation {
             facts: Facts {
                 state: self.state().to_owned(),

@@ -1,10 +1,6 @@
 use super::*;
 use crate::{
-    db::{
-        Conn, Settings,
-        columns::Doc,
-        schema::membership,
-    },
+    db::{Conn, Settings, columns::Doc},
     id::PersonId,
     ledger::{Change, next_number, record_change},
     organization::Organization,
@@ -12,7 +8,6 @@ use crate::{
     trial::{self, Trial},
     vocabulary::{Action, OrganizationKind, Role, TrialSource, TrialStatus, Visibility},
 };
-use diesel::prelude::*;
 use serde_json::json;
 
 /// A database with two clinics, a clinician of each and an administrator, and a folder for files.
@@ -56,13 +51,8 @@ impl House {
     }
 
     async fn run(&self, path: &Path, clinic: &str, importer: &str, dry_run: bool) -> Result<(Summary, String)> {
-        let args = CtgovArgs {
-            path: path.to_owned(),
-            clinic: clinic.into(),
-            importer: importer.into(),
-            dry_run,
-            json: false,
-        };
+        let args =
+            CtgovArgs { path: path.to_owned(), clinic: clinic.into(), importer: importer.into(), dry_run, json: false };
         let mut out = Vec::new();
         let args = ImportArgs { format: Format::Ctgov(args) };
         let summary = run(&self.db, &self.clock, &args, &mut out).await?;
@@ -129,8 +119,7 @@ fn person(
     };
     record_change(conn, context, &mut row, Change::of(Action::Created))?;
     if let Some(organization) = organization {
-        let row = (membership::person_id.eq(row.id), membership::organization_id.eq(organization));
-        diesel::insert_into(membership::table).values(row).execute(conn)?;
+        store::join(conn, row.id, organization)?;
     }
     Ok(row.id)
 }
