@@ -35,9 +35,9 @@ macro_rules! history_route {
     ($tag:literal, $singular:literal, $path:literal, $kind:expr) => {
         /// Who changed what, field by field, when and why; newest first.
         #[utoipa::path(tag = $tag, operation_id = concat!("list_", $singular, "_history"),
-                    params($crate::http::openapi::IdPath, $crate::http::openapi::PageQuery),
-                    responses((status = 200, description = "A page of events",
-                        body = $crate::http::openapi::ListOf<$crate::history::Entry>)))]
+                            params($crate::http::openapi::IdPath, $crate::http::openapi::PageQuery),
+                            responses((status = 200, description = "A page of events",
+                                body = $crate::http::openapi::ListOf<$crate::history::Entry>)))]
         #[get($path)]
         pub async fn list_history(
             who: $crate::auth::extract::Guard<$crate::auth::policy::Read>,

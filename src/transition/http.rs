@@ -143,9 +143,9 @@ macro_rules! movable_routes {
     ($record:ty, $tag:literal, $singular:literal, $transitions:literal, $available:literal, $history:literal) => {
         /// Past moves, newest first.
         #[utoipa::path(tag = $tag, operation_id = concat!("list_", $singular, "_transitions"),
-                    params($crate::http::openapi::IdPath, $crate::http::openapi::PageQuery),
-                    responses((status = 200, description = "A page of moves",
-                        body = $crate::http::openapi::ListOf<$crate::history::TransitionView>)))]
+                            params($crate::http::openapi::IdPath, $crate::http::openapi::PageQuery),
+                            responses((status = 200, description = "A page of moves",
+                                body = $crate::http::openapi::ListOf<$crate::history::TransitionView>)))]
         #[get($transitions)]
         pub async fn list_transitions(
             who: $crate::auth::extract::Guard<$crate::auth::policy::Read>,
@@ -156,9 +156,9 @@ macro_rules! movable_routes {
 
         /// Each move from the present state, whether the caller may make it, what is unmet and what the body must bring.
         #[utoipa::path(tag = $tag, operation_id = concat!("list_available_", $singular, "_transitions"),
-                    params($crate::http::openapi::IdPath),
-                    responses((status = 200, description = "The moves from here",
-                        body = $crate::http::openapi::DataOf<$crate::lifecycle::Available>)))]
+                            params($crate::http::openapi::IdPath),
+                            responses((status = 200, description = "The moves from here",
+                                body = $crate::http::openapi::DataOf<$crate::lifecycle::Available>)))]
         #[get($available)]
         pub async fn available_transitions(
             who: $crate::auth::extract::Guard<$crate::auth::policy::Read>,
@@ -169,10 +169,10 @@ macro_rules! movable_routes {
 
         /// Makes a move, or says every gate in its way.
         #[utoipa::path(tag = $tag, operation_id = concat!("move_", $singular),
-                    params($crate::http::openapi::IdPath, $crate::http::openapi::IfMatchHeader),
-                    request_body = $crate::transition::Order,
-                    responses((status = 201, description = "The move, with the record's new version",
-                        body = $crate::history::TransitionView)))]
+                            params($crate::http::openapi::IdPath, $crate::http::openapi::IfMatchHeader),
+                            request_body = $crate::transition::Order,
+                            responses((status = 201, description = "The move, with the record's new version",
+                                body = $crate::history::TransitionView)))]
         #[post($transitions)]
         pub async fn make_transition(
             who: $crate::auth::extract::Guard<$crate::auth::policy::Move>,
