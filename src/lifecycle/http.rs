@@ -31,12 +31,7 @@ pub fn routes(cfg: &mut ServiceConfig) {
     cfg.service(list).service(add).service(list_history).service(list_versions).service(read);
 }
 
-crate::history::http::history_route!(
-    "Lifecycles",
-    "lifecycle",
-    "/v1/lifecycles/{id}/history",
-    RecordKind::Lifecycle
-);
+crate::history::http::history_route!("Lifecycles", "lifecycle", "/v1/lifecycles/{id}/history", RecordKind::Lifecycle);
 
 /// One version of a lifecycle as it is answered.
 #[derive(Debug, Clone, Serialize, ToSchema)]

@@ -159,4 +159,3 @@ fn save(conn: &mut Conn, context: &Context, organization: &mut Organization, act
     let saved = record_change(conn, context, organization, Change::of(action));
     saved.map(drop).map_err(|e| if e.is_unique_violation() { ror_is_taken() } else { e })
 }
-

@@ -248,12 +248,7 @@ fn organizations(conn: &mut Conn, at: &str, named: &List<Membership>) -> Result<
     Ok(ids)
 }
 
-fn check_is_free(
-    conn: &mut Conn,
-    email: Option<&str>,
-    orcid: Option<&Orcid>,
-    own: Option<PersonId>,
-) -> Result<()> {
+fn check_is_free(conn: &mut Conn, email: Option<&str>, orcid: Option<&Orcid>, own: Option<PersonId>) -> Result<()> {
     if let Some(email) = email
         && store::by_email(conn, email)?.is_some_and(|holder| Some(holder.id) != own)
     {

@@ -76,9 +76,8 @@ pub struct Filter {
 /// # Errors
 /// What the database says.
 pub fn list(conn: &mut Conn, who: &Principal, filter: &Filter, page: &Page) -> Result<(Vec<Person>, Option<i64>)> {
-    let searched = |text: String| -> Sees<person::table> {
-        Box::new(person::search.like(containing(&text)).escape('\\'))
-    };
+    let searched =
+        |text: String| -> Sees<person::table> { Box::new(person::search.like(containing(&text)).escape('\\')) };
     let matching = || {
         let mut query = person::table.into_boxed::<MultiBackend>().filter(visible_to(who));
         if !filter.organization.is_empty() {
@@ -187,8 +186,7 @@ pub fn set_password_hash(conn: &mut Conn, id: PersonId, hash: &str, at: Time) ->
     let own = credential::table.filter(credential::person_id.eq(id));
     let changed = (credential::password_hash.eq(hash), credential::changed_at.eq(at));
     if diesel::update(own).set(changed).execute(conn)? == 0 {
-        let first =
-            (credential::person_id.eq(id), credential::password_hash.eq(hash), credential::changed_at.eq(at));
+        let first = (credential::person_id.eq(id), credential::password_hash.eq(hash), credential::changed_at.eq(at));
         diesel::insert_into(credential::table).values(first).execute(conn)?;
     }
     Ok(())

@@ -69,9 +69,8 @@ async fn the_tree_has_no_cycles_and_ror_ids_are_unique() {
         (json!({ "lifecycle": "translational@1", "parent_id": null, "ror": "02mhbdp94" }), "ok"),
     ] {
         let (patch, top) = (read::<OrganizationPatch>(patch.clone()).unwrap(), top.clone());
-        let revised = bench.write(move |c, context| {
-            organization::change::revise(c, context, top.clone(), patch.clone())
-        });
+        let revised =
+            bench.write(move |c, context| organization::change::revise(c, context, top.clone(), patch.clone()));
         assert_eq!(code(revised.await), expected);
     }
 }
