@@ -5,9 +5,10 @@ pub mod serve;
 pub mod user;
 
 use crate::{
-    Result,
+    Error, Result,
+    app::Clock,
     config::{Database, Serve},
-    db::{Conn, Purpose, migrate},
+    db::{Conn, Db, Purpose, Settings, migrate},
 };
 use clap::{Args, Parser, Subcommand};
 
@@ -32,6 +33,8 @@ pub enum Command {
     /// Add, list and disable people
     #[command(subcommand)]
     User(user::User),
+    /// Import registry records
+    Import(Import),
     /// Print the OpenAPI document
     Openapi,
 }
@@ -47,6 +50,17 @@ pub struct Migrate {
     pub status: bool,
 }
 
+/// `benchside import`
+#[derive(Debug, Args)]
+pub struct Import {
+    /// What to import
+    #[command(flatten)]
+    pub import: import::ImportArgs,
+    /// Where the data is
+    #[command(flatten)]
+    pub database: Database,
+}
+
 /// Runs a command.
 ///
 /// # Errors
@@ -57,10 +71,23 @@ pub async fn run(cli: Cli) -> Result<()> {
         Command::Serve(args) => serve::run(&args).await,
         Command::Migrate(args) => run_migrate(&args),
         Command::User(user) => user::run(user).await,
+        Command::Import(args) => run_import(&args).await,
         Command::Openapi => {
             println!("{:#}", crate::api::document());
             Ok(())
         }
+    }
+}
+
+async fn run_import(args: &Import) -> Result<()> {
+    let settings = Settings { readers: 1, connections: 2, ..Settings::default() };
+    let db = Db::open(&args.database.database, &settings)?;
+    let done = import::run(&db, &Clock::system(), &args.import, &mut std::io::stdout()).await;
+    db.close();
+    let summary = done.map_err(user::in_a_sentence)?;
+    match summary.failed {
+        0 => Ok(()),
+        n => Err(Error::Open(format!("{n} could not be imported"))),
     }
 }
 

@@ -92,7 +92,7 @@ pub async fn run(user: User) -> Result<()> {
 }
 
 /// The faults of a body, said on one line: there is no body here to point into.
-fn in_a_sentence(e: Error) -> Error {
+pub fn in_a_sentence(e: Error) -> Error {
     match e {
         Error::Invalid(faults) => {
             let said = |f: &crate::fault::Fault| {
@@ -119,7 +119,8 @@ async fn add(db: &Db, args: Add) -> Result<()> {
             for code in &args.organizations {
                 memberships.push(json!({ "organization_id": organization_by_code(conn, code)? }));
             }
-            let new = json!({ "name": args.name, "email": args.email, "roles": args.roles, "memberships": memberships });
+            let new =
+                json!({ "name": args.name, "email": args.email, "roles": args.roles, "memberships": memberships });
             let person = person::change::create(conn, &context, body::parse(new)?)?;
             person::change::set_password_hash(conn, person.id, &hash, context.at)?;
             Ok(person)

@@ -182,7 +182,6 @@ pub fn log(
     let change = Change {
         to: Some(discovery.stage.clone()),
         effective_at: Some(effective_at),
-        mentions: origin.map(|i| i.any()).into_iter().collect(),
         ..Change::of(Action::Created)
     };
     record_change(conn, context, &mut discovery, change)?;
@@ -321,7 +320,7 @@ impl Movable for Discovery {
         })
     }
     fn make(mut self, conn: &mut Conn, _: &Principal, context: &Context, passed: Passed<'_>) -> Result<EventId> {
-        let Passed { step, order, effective_at, mut change } = passed;
+        let Passed { step, order, effective_at, change } = passed;
         let evidence = order.evidence.unwrap_or_default();
         self.attach(&evidence.0);
         if self.refs.len() > crate::fault::LIST_LIMIT {
@@ -332,7 +331,6 @@ impl Movable for Discovery {
         self.held_from = step.held_from;
         self.stop_reason = order.stop_reason;
         self.index();
-        change.mentions.extend(order.insight_id.map(InsightId::any));
         record_change(conn, context, &mut self, change)
     }
 }

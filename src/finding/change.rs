@@ -288,7 +288,6 @@ fn supersede(conn: &mut Conn, context: &Context, mut previous: Finding, by: Find
         from: Some(previous.state.clone()),
         to: Some(SUPERSEDED.into()),
         effective_at: Some(at),
-        mentions: vec![by.any()],
         ..Change::of(Action::Moved)
     };
     change.extra.insert("superseded_by".into(), json!(by));

@@ -21,7 +21,7 @@ use crate::{
     ledger::{Change, Context, Stored, next_number, record_change},
     organization::Organization,
     person::{Expertise, Person, Tenure},
-    signature::{self, Challenge, Subject},
+    signature::{self, Subject},
     transition::{Asked, Checked, Movable, attempt},
     trial::Trial,
     vocabulary::{
@@ -183,21 +183,7 @@ impl World {
         let record = id.0;
         let kind = RecordKind::Finding;
         let subject = Subject { challenge, kind, record, version, meaning, transition: &body };
-        let new = Challenge {
-            id: challenge,
-            person_id: who.id,
-            record_kind: kind,
-            record_id: id.any(),
-            record_version: version,
-            meaning,
-            digest: signature::digest(&subject, who)?.to_vec(),
-            statement: String::new(),
-            issued_at: self.at,
-            expires_at: self.at.plus_seconds(60),
-            attempts: 1,
-            consumed_at: None,
-        };
-        signature::store::insert(&mut self.conn, &new)?;
+        signature::store::issue(&mut self.conn, who, self.at, &subject, "F-1")?;
         body["signature"] = json!({ "challenge_id": challenge, "password": "correct horse battery" });
         self.moves(who, id.0, body)
     }

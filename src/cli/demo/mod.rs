@@ -25,7 +25,13 @@ pub struct Demo {
     #[arg(long, env = "BENCHSIDE_LISTEN", default_value = "127.0.0.1:8080")]
     pub listen: SocketAddr,
     /// The database: sqlite://PATH or postgres://USER@HOST/NAME
-    #[arg(long, env = "BENCHSIDE_DATABASE", default_value = "sqlite://benchside-demo.db", value_name = "URL", hide_env_values = true)]
+    #[arg(
+        long,
+        env = "BENCHSIDE_DATABASE",
+        default_value = "sqlite://benchside-demo.db",
+        value_name = "URL",
+        hide_env_values = true
+    )]
     pub database: String,
     /// The password of everyone in the demo, 12 characters or more [default: a random one, or the one kept]
     #[arg(long, env = "BENCHSIDE_DEMO_PASSWORD", hide_env_values = true)]
@@ -89,7 +95,8 @@ async fn prepare(db: &Db, args: &Demo) -> Result<String> {
     } else {
         let ids: Vec<_> = people.iter().map(|p| p.id).collect();
         let at = Time::now();
-        db.write(move |conn| ids.iter().try_for_each(|id| person::change::set_password_hash(conn, *id, &hash, at))).await?;
+        db.write(move |conn| ids.iter().try_for_each(|id| person::change::set_password_hash(conn, *id, &hash, at)))
+            .await?;
     }
     Ok(secret.expose().to_owned())
 }

@@ -1,8 +1,7 @@
 //! The demo's clock and hands: each act is a use case of the service, at the moment the story says, by the person it says.
 use super::text::FIELDS;
 use crate::{
-    Error, Result,
-    app,
+    Error, Result, app,
     auth::policy::Principal,
     db::{Conn, Db, columns::Time},
     discovery::{self, Discovery},
@@ -67,7 +66,11 @@ impl Stage {
     }
 
     pub fn focus(&self, field: usize) -> Value {
-        FIELDS[field % FIELDS.len()].conditions.iter().map(|(name, mesh)| json!({ "name": name, "mesh": mesh })).collect()
+        FIELDS[field % FIELDS.len()]
+            .conditions
+            .iter()
+            .map(|(name, mesh)| json!({ "name": name, "mesh": mesh }))
+            .collect()
     }
 
     pub async fn organization(
@@ -78,7 +81,8 @@ impl Stage {
         focus: Value,
     ) -> Result<OrganizationId> {
         let new = json!({ "name": name, "kind": kind, "parent_id": parent, "focus": focus });
-        self.system(move |conn, context| Ok(organization::change::create(conn, context, body::parse(new.clone())?)?.id)).await
+        self.system(move |conn, context| Ok(organization::change::create(conn, context, body::parse(new.clone())?)?.id))
+            .await
     }
 
     pub async fn person(
@@ -231,7 +235,13 @@ fn sign(
     order: &Value,
 ) -> Result<ChallengeId> {
     let record = app::seen(conn, who, kind, Key::Id(id))?;
-    let subject =
-        Subject { challenge: ChallengeId::fresh(), kind, record: id, version: record.version, meaning, transition: order };
+    let subject = Subject {
+        challenge: ChallengeId::fresh(),
+        kind,
+        record: id,
+        version: record.version,
+        meaning,
+        transition: order,
+    };
     Ok(signature::store::issue(conn, who, context.at, &subject, &record.code)?.id)
 }

@@ -126,7 +126,6 @@ impl Insight {
         };
         if let Some(discovery) = caused {
             change.extra.insert("discovery_id".into(), json!(discovery));
-            change.mentions.push(discovery.any());
         }
         Ok(())
     }

@@ -111,8 +111,13 @@ pub(super) struct Plan {
 
 impl Plan {
     pub fn new(dice: &mut Rng, cast: &Cast) -> Self {
-        let mut plan =
-            Self { acts: Vec::new(), discoveries: Vec::new(), trials: Vec::new(), findings: Vec::new(), insights: Vec::new() };
+        let mut plan = Self {
+            acts: Vec::new(),
+            discoveries: Vec::new(),
+            trials: Vec::new(),
+            findings: Vec::new(),
+            insights: Vec::new(),
+        };
         plan.discoveries(dice, cast);
         plan.trials(dice, cast);
         plan.clinical(dice);
@@ -137,9 +142,22 @@ impl Plan {
             let field = &FIELDS[cast.labs[lab].field];
             let body = discovery_body(dice, field, d);
             let early = matches!(fate, Fate::Returned | Fate::PublicHealth | Fate::Implementation | Fate::Efficacy);
-            let latest = if early { 25 } else if fate == Fate::Logged { 530 } else { 240 };
+            let latest = if early {
+                25
+            } else if fate == Fate::Logged {
+                530
+            } else {
+                240
+            };
             let logged = dice.i64(2..latest);
-            self.discoveries.push(PlannedDiscovery { lab, body, shared: d % 7 == 3, fate, handed_off: None, trial: None });
+            self.discoveries.push(PlannedDiscovery {
+                lab,
+                body,
+                shared: d % 7 == 3,
+                fate,
+                handed_off: None,
+                trial: None,
+            });
             self.on(dice, logged, Act::Log(d));
             if fate == Fate::Logged {
                 continue;
@@ -218,7 +236,9 @@ impl Plan {
             0 => json!({ "to": "ACTIVE_NOT_RECRUITING" }),
             1 => json!({ "to": "SUSPENDED", "why_stopped": "Supply of the comparator is interrupted" }),
             2 => json!({ "to": "COMPLETED" }),
-            3 => json!({ "to": "TERMINATED", "why_stopped": "Recruitment too slow", "stop_reason": "insufficient_enrollment" }),
+            3 => {
+                json!({ "to": "TERMINATED", "why_stopped": "Recruitment too slow", "stop_reason": "insufficient_enrollment" })
+            }
             _ => return,
         };
         let patch = json!({ "enrollment": { "count": 24 + t, "type": "ACTUAL" } });
@@ -229,7 +249,9 @@ impl Plan {
     /// In the clinic: from the first patient on.
     fn clinical(&mut self, dice: &mut Rng) {
         for d in 0..self.discoveries.len() {
-            let PlannedDiscovery { fate, handed_off: Some(ready), trial: Some(t), .. } = self.discoveries[d] else { continue };
+            let PlannedDiscovery { fate, handed_off: Some(ready), trial: Some(t), .. } = self.discoveries[d] else {
+                continue;
+            };
             let linked = ready.max(self.trials[t].opened) + 2;
             self.on(dice, linked, Act::Link(t, d));
             let human = linked + dice.i64(6..14);
@@ -291,7 +313,11 @@ impl Plan {
             let first = self.discoveries.iter().position(|d| d.trial == Some(t));
             let lab = first.map_or(self.trials[t].clinic * 2, |d| self.discoveries[d].lab);
             let lab = lab.min(cast.labs.len() - 1);
-            let raised = if i >= 17 { self.findings[finding].signed.max(LAST - 30 + i as i64 % 20) } else { self.findings[finding].signed + 4 };
+            let raised = if i >= 17 {
+                self.findings[finding].signed.max(LAST - 30 + i as i64 % 20)
+            } else {
+                self.findings[finding].signed + 4
+            };
             let urgency = ["routine", "priority", "urgent"][i % 3];
             let body = json!({
                 "title": format!("{} ({})", FINDINGS[finding % FINDINGS.len()].1, i + 1), "question": QUESTIONS[i % QUESTIONS.len()],
@@ -356,7 +382,8 @@ impl Plan {
                 self.on(&mut dice, LAST - 5, Act::Industry { discovery: d, sponsor: 0, accepted: n % 2 == 0 });
             }
         }
-        let open: Vec<_> = (0..self.discoveries.len()).filter(|d| self.discoveries[*d].body["visibility"] == "public").collect();
+        let open: Vec<_> =
+            (0..self.discoveries.len()).filter(|d| self.discoveries[*d].body["visibility"] == "public").collect();
         let lasting: Vec<_> = open.into_iter().filter(|d| self.discoveries[*d].fate != Fate::Stopped).take(2).collect();
         for d in lasting {
             self.on(&mut dice, LAST - 3, Act::Industry { discovery: d, sponsor: 1, accepted: false });
