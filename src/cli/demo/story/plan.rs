@@ -52,6 +52,7 @@ pub(super) enum Act {
     ProposeLead(usize),
     AcceptLead(usize),
     Industry { discovery: usize, sponsor: usize, accepted: bool },
+    HandOn(usize),
     Register(usize),
     Link(usize, usize),
     MoveTrial(usize, Value),
@@ -125,6 +126,7 @@ impl Plan {
         plan.insights(dice, cast);
         plan.returns();
         plan.industry();
+        plan.hand_on(dice, cast);
         plan.acts.sort_by_key(|(minute, _)| *minute);
         plan
     }
@@ -305,9 +307,10 @@ impl Plan {
 
     fn insights(&mut self, dice: &mut Rng, cast: &Cast) {
         let mut trials: Vec<_> = (0..TRIALS).collect();
-        trials.sort_by_key(|t| self.trials[*t].opened);
+        let sent_back = |t: usize| self.discoveries.iter().any(|d| d.fate == Fate::Returned && d.trial == Some(t));
+        trials.sort_by_key(|t| (!sent_back(*t), self.trials[*t].opened));
         for i in 0..25 {
-            // The answered ones come from the trials that opened first, each from a finding of its own.
+            // The answered ones come from trials that send a discovery back, then from those that opened first.
             let (t, k) = if i < 12 { (trials[i % 6], i / 6) } else { (trials[i % TRIALS], 2) };
             let finding = t * FINDINGS_PER_TRIAL + k;
             let first = self.discoveries.iter().position(|d| d.trial == Some(t));
@@ -369,6 +372,15 @@ impl Plan {
                 let day = (self.insights[i].submitted + 40).max(self.trials[t].opened + 60);
                 self.on(&mut dice, day, Act::Return(d, i));
             }
+        }
+    }
+
+    /// A colleague's discovery waits to be taken over by the first scientist.
+    fn hand_on(&mut self, dice: &mut Rng, cast: &Cast) {
+        let labs = cast.labs.len();
+        let logged = |d: &usize| self.discoveries[*d].fate == Fate::Logged;
+        if let Some(d) = (0..self.discoveries.len()).filter(logged).find(|d| d % labs == 0 && (d / labs) % 2 == 1) {
+            self.on(dice, LAST - 2, Act::HandOn(d));
         }
     }
 
