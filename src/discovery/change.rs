@@ -179,11 +179,8 @@ pub fn log(
         head: Vec::new(),
     };
     discovery.index();
-    let change = Change {
-        to: Some(discovery.stage.clone()),
-        effective_at: Some(effective_at),
-        ..Change::of(Action::Created)
-    };
+    let change =
+        Change { to: Some(discovery.stage.clone()), effective_at: Some(effective_at), ..Change::of(Action::Created) };
     record_change(conn, context, &mut discovery, change)?;
     index_shares(conn, discovery.id.0, &discovery.shared_with)?;
     Ok(discovery)
@@ -250,7 +247,7 @@ fn revised_or_shared(before: &Discovery, after: &Discovery) -> Action {
     if content(before) == content(after) && seen(before) != seen(after) { Action::Shared } else { Action::Revised }
 }
 
-/// Names every organization of `shared_with` that does not exist.
+/// Names every organization of `shared_with` that does not exist or stands there before.
 ///
 /// # Errors
 /// What the database says.
@@ -258,6 +255,9 @@ pub fn unknown_organizations(conn: &mut Conn, ids: &[OrganizationId], faults: &m
     let known = organization::store::names(conn, ids.iter().copied())?;
     for (index, id) in ids.iter().enumerate().filter(|(_, id)| !known.contains_key(id)) {
         faults.push(format!("/shared_with/{index}"), "not_found", format!("there is no organization {id}"));
+    }
+    for (index, _) in ids.iter().enumerate().filter(|(index, id)| ids[..*index].contains(id)) {
+        faults.push(format!("/shared_with/{index}"), "repeated", "stands in the list before");
     }
     Ok(())
 }

@@ -202,7 +202,7 @@ impl World {
         let mut new = planned.body.clone();
         new["clinic_id"] = json!(self.cast.clinics[planned.clinic].id);
         let sponsor = &self.cast.sponsors[t % self.cast.sponsors.len()];
-        if t % 4 == 0 {
+        if t.is_multiple_of(4) {
             let class = "INDUSTRY";
             new["sponsor"] = json!({ "name": "An industry sponsor", "class": class, "organization_id": sponsor.id });
         }

@@ -379,7 +379,9 @@ impl Plan {
     fn hand_on(&mut self, dice: &mut Rng, cast: &Cast) {
         let labs = cast.labs.len();
         let logged = |d: &usize| self.discoveries[*d].fate == Fate::Logged;
-        if let Some(d) = (0..self.discoveries.len()).filter(logged).find(|d| d % labs == 0 && (d / labs) % 2 == 1) {
+        if let Some(d) =
+            (0..self.discoveries.len()).filter(logged).find(|d| d.is_multiple_of(labs) && (d / labs) % 2 == 1)
+        {
             self.on(dice, LAST - 2, Act::HandOn(d));
         }
     }
@@ -416,7 +418,7 @@ fn discovery_body(dice: &mut Rng, field: &Field, d: usize) -> Value {
     let claim = field.claims[dice.usize(..field.claims.len())];
     let (name, mesh) = field.conditions[d % field.conditions.len()];
     let visibility = match d {
-        _ if d % 5 == 0 => "public",
+        _ if d.is_multiple_of(5) => "public",
         _ if d % 11 == 1 => "confidential",
         _ => "internal",
     };
