@@ -57,6 +57,12 @@ fn tallied<const N: usize>(expected: [(u16, &str, usize); N]) -> BTreeMap<(u16, 
     expected.into_iter().map(|(status, code, n)| ((status, code.to_owned()), n)).collect()
 }
 
+fn statuses(replies: &[Reply]) -> Vec<u16> {
+    let mut statuses: Vec<_> = replies.iter().map(|r| r.status).collect();
+    statuses.sort_unstable();
+    statuses
+}
+
 fn discovery(owner: &Actor, lab: OrganizationId) -> (String, String) {
     let new = json!({ "title": "One of many", "modality": "device", "lab_id": lab });
     let id = owner.post("/v1/discoveries", new).expect(201).id();
@@ -280,8 +286,7 @@ fn ownership_passes_once(app: &TestApp) {
 
         // Accepted twice at once: once.
         let replies = sent_by(8, |_| to.post(&format!("{transfer}/accept"), json!({})));
-        let tally_of = tally(&replies);
-        assert_eq!(tally_of, tallied([(200, "", 1), (409, "conflict", 7)]));
+        assert_eq!(statuses(&replies), [200, 409, 409, 409, 409, 409, 409, 409]);
         let owners = ada.get(&path).expect(200).body["owners"].as_array().unwrap().len();
         assert_eq!(owners, 2);
         assert_eq!(versions(&history(&ada, &path)), [1, 2]);
@@ -293,7 +298,7 @@ fn ownership_passes_once(app: &TestApp) {
             0 => bo.post(&format!("{transfer}/accept"), json!({})),
             _ => ada.post(&format!("{transfer}/withdraw"), json!({})),
         });
-        assert_eq!(tally(&replies), tallied([(200, "", 1), (409, "conflict", 1)]));
+        assert_eq!(statuses(&replies), [200, 409]);
         let (state, owner) = if replies[0].status == 200 { ("accepted", &bo) } else { ("withdrawn", &ada) };
         assert_eq!(ada.get(&transfer).expect(200).body["state"], state);
         assert_eq!(ada.get(&path).expect(200).body["owner"]["id"], json!(owner.id));
