@@ -3,7 +3,7 @@ use super::{Covered, OwnedKind, Transfer, owned::Owned, store};
 use crate::{
     Error, Result,
     auth::policy::Principal,
-    db::Conn,
+    db::{Conn, take_turn},
     error::Code,
     fault::{Faults, List, Reason},
     id::{AnyId, OrganizationId, PersonId, TransferId},
@@ -319,6 +319,7 @@ fn stewards_that_do_not_fit(
 }
 
 fn refuse_open(conn: &mut Conn, covered: &[Covered], records: &[Owned]) -> Result<()> {
+    take_turn(conn, "transfers")?; // two offers of one record at once: the second sees the first
     let open = store::in_open_transfers(conn, covered.iter().map(|r| r.id))?;
     let taken = covered.iter().zip(records).filter(|(c, _)| open.contains(&c.id));
     let codes: Vec<_> = taken.map(|(_, record)| record.code()).collect();

@@ -11,7 +11,7 @@ fn gates(body: &Value) -> Vec<&str> {
     gates
 }
 
-fn the_loop_closes(app: &TestApp) {
+pub fn the_loop_closes(app: &TestApp) {
     let (lab, clinic, sponsor) = (app.lab("Motor Neuron Lab"), app.clinic("ALS Clinic"), app.sponsor("Northwind"));
     let ada = app.scientist("Ada Okafor", lab);
     let bo = app.scientist("Bo Lindqvist", lab);
