@@ -188,7 +188,9 @@ async fn metrics_text(metrics: web::Data<Metrics>) -> HttpResponse {
 
 /// The public keys that access tokens are verified with (RFC 7517).
 #[utoipa::path(tag = "Authentication", operation_id = "get_jwks", security(()),
-    responses((status = 200, description = "A JWK set", body = Value)))]
+    responses((status = 200, description = "A JWK set", body = Value, example = json!({ "keys": [{
+        "kty": "OKP", "crv": "Ed25519", "use": "sig", "alg": "EdDSA", "kid": "kZ3v0x1mQ2", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo",
+    }] }))))]
 #[get("/.well-known/jwks.json")]
 async fn jwks(app: web::Data<App>) -> HttpResponse {
     HttpResponse::Ok().json(&app.jwks)
@@ -196,7 +198,8 @@ async fn jwks(app: web::Data<App>) -> HttpResponse {
 
 /// This document.
 #[utoipa::path(tag = "Operations", operation_id = "get_openapi", security(()),
-    responses((status = 200, description = "The OpenAPI document", body = Value)))]
+    responses((status = 200, description = "The OpenAPI document", body = Value,
+        example = json!({ "openapi": "3.1.0", "info": { "title": "Benchside" }, "paths": {} }))))]
 #[get("/openapi.json")]
 async fn openapi_json() -> HttpResponse {
     HttpResponse::Ok().json(document())

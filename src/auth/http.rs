@@ -152,7 +152,7 @@ pub struct Me {
     /// Whether they take new work.
     pub accepting_work: bool,
     /// The names of what they may ask for.
-    #[schema(max_items = 50, example = json!(["read", "log_discovery"]))]
+    #[schema(max_items = 50, max_length = 60, example = json!(["read", "log_discovery"]))]
     pub permissions: Vec<&'static str>,
 }
 

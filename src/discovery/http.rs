@@ -113,7 +113,7 @@ pub struct DiscoveryView {
     #[schema(max_items = 100)]
     pub references: Vec<Reference>,
     /// Free words.
-    #[schema(max_items = 100)]
+    #[schema(max_items = 100, max_length = 100)]
     pub tags: Vec<String>,
     /// The insight that spawned it, where the reader may see that.
     pub origin_insight_id: Option<InsightId>,

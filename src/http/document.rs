@@ -1,5 +1,6 @@
 //! Finishes the OpenAPI document that the handlers' annotations make: what follows from the shape of an operation (its
 //! problems, its security) is said here once, and every body gets an example.
+use super::params::MAX_REPEATED;
 use crate::error::Code;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
@@ -19,7 +20,33 @@ pub fn finished(mut document: Value) -> Value {
             }
         }
     }
+    add_bounds(&mut document);
     document
+}
+
+/// The largest integer that every JSON reader keeps exactly.
+const LARGEST: u64 = (1 << 53) - 1;
+
+/// The bounds that follow from how things are stored and read: counts and versions end where JSON's integers do, and a
+/// parameter may be repeated so often.
+fn add_bounds(node: &mut Value) {
+    match node {
+        Value::Array(items) => items.iter_mut().for_each(add_bounds),
+        Value::Object(members) => {
+            let bounded = ["maximum", "exclusiveMaximum"].iter().any(|name| members.contains_key(*name));
+            if members.get("format").is_some_and(|f| f == "int64") && members.contains_key("type") && !bounded {
+                members.insert("maximum".into(), json!(LARGEST));
+            }
+            if members.get("in").is_some_and(|place| place == "query")
+                && let Some(schema) = members.get_mut("schema").and_then(Value::as_object_mut)
+                && schema.get("type").is_some_and(|t| t == "array")
+            {
+                schema.insert("maxItems".into(), json!(MAX_REPEATED));
+            }
+            members.values_mut().for_each(add_bounds);
+        }
+        _ => {}
+    }
 }
 
 fn is_open(operation: &Map<String, Value>) -> bool {

@@ -8,6 +8,9 @@ use crate::{
 use actix_web::HttpRequest;
 use std::str::FromStr;
 
+/// How often a parameter that means "any of" may stand.
+pub const MAX_REPEATED: usize = 100;
+
 /// The parameters of one request. [`Params::finish`] says what was wrong with them.
 pub struct Params {
     pairs: Vec<(String, String)>,
@@ -75,6 +78,10 @@ impl Params {
         T::Err: CodeOf,
     {
         let texts: Vec<_> = self.pairs.iter().filter(|(n, _)| n == name).map(|(_, v)| v.clone()).collect();
+        if texts.len() > MAX_REPEATED {
+            self.faults.push_parameter(name, "too_many", format!("may stand at most {MAX_REPEATED} times"));
+            return Vec::new();
+        }
         texts.iter().filter_map(|text| self.parse(name, text)).collect()
     }
 

@@ -190,6 +190,7 @@ pub struct Unmet {
     pub field: Option<String>,
     /// The least the field may hold.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 0, example = 3)]
     pub at_least: Option<i64>,
     /// The member of the body that would meet it.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -72,6 +72,7 @@ pub struct State {
     /// Set by a registry, never by a person.
     pub registry: bool,
     /// Other classifications of the state, such as `ncats`, `t` or `trl`.
+    #[schema(max_length = 100)]
     pub columns: BTreeMap<String, String>,
 }
 
