@@ -1,5 +1,5 @@
 //! The tables, once for both engines; `migrations/` makes them.
-#![allow(missing_docs)]
+#![expect(missing_docs, reason = "the migrations say what the columns are")]
 use diesel::{allow_tables_to_appear_in_same_query, table};
 
 table! {

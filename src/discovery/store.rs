@@ -12,7 +12,7 @@ use crate::{
     http::page::{Page, keyset},
     id::{DiscoveryId, OrganizationId, PersonId},
     ledger::stored,
-    pairing::ACCEPTED,
+    lifecycle::builtin::ACCEPTED,
     vocabulary::{Modality, RecordKind, Visibility},
 };
 use diesel::prelude::*;

@@ -13,7 +13,7 @@ use crate::{
     },
     http::page::Page,
     id::{AnyId, EventId, InsightId, OrganizationId, PersonId, TrialId},
-    pairing::ACCEPTED,
+    lifecycle::builtin::ACCEPTED,
     person,
     vocabulary::{Action, RecordKind},
 };

@@ -5,6 +5,9 @@ use super::Lifecycle;
 use crate::vocabulary::RecordKind;
 use std::sync::LazyLock;
 
+/// The state of a pairing that grants sight and opens gates.
+pub const ACCEPTED: &str = "accepted";
+
 const DISCOVERY: &str = include_str!("builtin/discovery.toml");
 const TRIAL: &str = include_str!("builtin/trial.toml");
 const FINDING: &str = include_str!("builtin/finding.toml");

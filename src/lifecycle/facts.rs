@@ -1,5 +1,5 @@
 //! What gates ask about other kinds of record, read straight from the tables so that slices need not know each other.
-use super::TrialFact;
+use super::{TrialFact, builtin::ACCEPTED};
 use crate::{
     Result,
     auth::policy::Principal,
@@ -10,7 +10,6 @@ use crate::{
     },
     finding::SIGNED,
     id::{DiscoveryId, InsightId, OrganizationId, PersonId},
-    pairing::ACCEPTED,
     vocabulary::{LinkRole, PairingKind, Phase, TrialStatus},
 };
 use diesel::prelude::*;

@@ -1,5 +1,5 @@
 //! The use cases that change a pairing: propose, and the moves that answer, take back or end it.
-use super::{ACCEPTED, Counterpart, DECLINED, Pairing, ProposingSide, speaks_for_lab, store};
+use super::{Counterpart, DECLINED, Pairing, ProposingSide, speaks_for_lab, store};
 use crate::{
     Error, Result,
     auth::policy::Principal,
@@ -9,7 +9,10 @@ use crate::{
     fault::{Faults, Reason},
     id::{DiscoveryId, EventId, InsightId, Key, OrganizationId, PairingId, PersonId},
     ledger::{Change, Context, next_number, record_change},
-    lifecycle::{self, Actor, Facts, Lifecycle, builtin},
+    lifecycle::{
+        self, Actor, Facts, Lifecycle,
+        builtin::{self, ACCEPTED},
+    },
     organization,
     person::{self, Tenure},
     transition::{Movable, Passed, Situation},

@@ -23,8 +23,6 @@ vocabulary! {
     ProposingSide { Lab = "lab", Counterpart = "counterpart" }
 }
 
-/// The state that grants sight and opens gates.
-pub const ACCEPTED: &str = "accepted";
 /// The state in which the side that was asked has said no.
 pub const DECLINED: &str = "declined";
 

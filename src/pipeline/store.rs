@@ -19,8 +19,10 @@ use crate::{
     history::{Ties, version_is_visible},
     id::{AnyId, DiscoveryId, FindingId, InsightId, OrganizationId, PairingId, PersonId, TrialId},
     insight::WAITING,
-    lifecycle::{self, Lifecycle, builtin::builtin},
-    pairing::ACCEPTED,
+    lifecycle::{
+        self, Lifecycle,
+        builtin::{ACCEPTED, builtin},
+    },
     vocabulary::{Action, RecordKind, TrialStatus},
 };
 use diesel::prelude::*;

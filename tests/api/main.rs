@@ -1,9 +1,12 @@
 //! The service over HTTP, on both engines: every test is a story that runs once on each. Beside them: the lifecycle
 //! engine against the domain document, the rules of the house, and the documents.
 #![expect(clippy::unwrap_used, reason = "a test may")]
+mod architecture;
 mod concurrency;
 mod demo;
+mod docs;
 mod faults;
+mod lifecycle;
 mod openapi;
 mod store;
 mod support;

@@ -2,7 +2,7 @@
 //!
 //! A row says who may make a move once every gate but the role is met: `S`cientist, `C`linician, `A`dministrator,
 //! `P`artner, au`D`itor. Whoever is not named is refused with `not_permitted`; what has no row is no move from there.
-use crate::scene::{everything, meaning_of};
+use super::scene::{everything, meaning_of};
 use benchside::{
     lifecycle::{Lifecycle, Refusal, Request, builtin, evaluate},
     vocabulary::{Role, StudyType},

@@ -1,6 +1,6 @@
 //! The gates of every move, typed from the domain document: with everything else met, taking one thing away leaves
 //! exactly the gate that asks for it, and taking all away leaves all of them.
-use crate::scene::{Scene, everything, meaning_of};
+use super::scene::{Scene, everything, meaning_of};
 use Need::*;
 use benchside::{
     lifecycle::{BodyMember, Lifecycle, Refusal, Request, Unmet, available, builtin, evaluate},
