@@ -10,7 +10,6 @@ use benchside::{
     auth::{
         keys::Keys,
         password::{Cost, Passwords, Secret},
-        policy::Principal,
     },
     config::assemble,
     db::{Conn, Db, Settings},
@@ -170,12 +169,6 @@ impl TestApp {
     pub fn anonymous(&self) -> Actor {
         let id = benchside::id::PersonId::of(Uuid::nil());
         Actor { id, name: "nobody".into(), email: String::new(), token: String::new(), base: self.base.clone() }
-    }
-
-    /// The person as the policy sees them now.
-    pub fn principal(&self, actor: &Actor) -> Principal {
-        let (id, at) = (actor.id, self.app.clock.now());
-        self.read(move |conn| benchside::person::store::principal(conn, id, Authn::Password, at)).unwrap()
     }
 }
 
