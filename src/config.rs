@@ -18,6 +18,7 @@ pub struct Database {
     #[arg(
         long,
         env = "BENCHSIDE_DATABASE",
+        global = true,
         default_value = "sqlite://benchside.db",
         value_name = "URL",
         hide_env_values = true

@@ -90,6 +90,14 @@ impl Conn {
         }
     }
 
+    /// Whether the server's messages are in English, by which deadlocks are known: diesel hands out no SQLSTATE.
+    #[cfg(feature = "postgres")]
+    pub fn speaks_english(&mut self) -> Result<bool> {
+        use diesel::{dsl::sql, prelude::*, sql_types::Text};
+        let setting: String = diesel::select(sql::<Text>("current_setting('lc_messages')")).get_result(self)?;
+        Ok(["", "C", "POSIX"].contains(&&*setting) || setting.starts_with("C.") || setting.starts_with("en"))
+    }
+
     /// `sqlite` or `postgres`.
     pub const fn engine(&self) -> &'static str {
         match self {

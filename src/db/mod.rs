@@ -88,6 +88,11 @@ impl Db {
             }
             #[cfg(feature = "postgres")]
             Address::Pg(_) => {
+                if !first.speaks_english()? {
+                    tracing::warn!(
+                        "deadlocks will not be retried: set lc_messages = 'C' for the database or the role (docs/operations.md)"
+                    );
+                }
                 drop(first);
                 for _ in 0..settings.connections.max(1) {
                     let conn = Conn::open(&address, Purpose::Write)?;

@@ -247,7 +247,7 @@ fn revised_or_shared(before: &Discovery, after: &Discovery) -> Action {
     if content(before) == content(after) && seen(before) != seen(after) { Action::Shared } else { Action::Revised }
 }
 
-/// Names every organization of `shared_with` that does not exist.
+/// Names every organization of `shared_with` that does not exist or stands there before.
 ///
 /// # Errors
 /// What the database says.
@@ -255,6 +255,9 @@ pub fn unknown_organizations(conn: &mut Conn, ids: &[OrganizationId], faults: &m
     let known = organization::store::names(conn, ids.iter().copied())?;
     for (index, id) in ids.iter().enumerate().filter(|(_, id)| !known.contains_key(id)) {
         faults.push(format!("/shared_with/{index}"), "not_found", format!("there is no organization {id}"));
+    }
+    for (index, _) in ids.iter().enumerate().filter(|(index, id)| ids[..*index].contains(id)) {
+        faults.push(format!("/shared_with/{index}"), "repeated", "stands in the list before");
     }
     Ok(())
 }

@@ -7,7 +7,7 @@ use crate::{
     db::columns::Time,
     id::{EventId, OrganizationId, PersonId},
     person::store::PersonName,
-    vocabulary::{Action, Meaning, RecordKind, StopReason},
+    vocabulary::{Action, Meaning, RecordKind, Role, StopReason},
 };
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -209,7 +209,7 @@ pub fn without(value: &Value, hidden: &HashSet<Uuid>) -> Value {
 
 /// A person's e-mail and roles are for that person and administrators; what people never see of a record is left out too.
 pub fn private_fields(kind: RecordKind, id: Uuid, who: &Principal) -> &'static [&'static str] {
-    let own = who.id.0 == id || who.sees_all();
+    let own = who.id.0 == id || who.is(Role::Administrator);
     if kind == RecordKind::Person && !own { &["email", "roles"] } else { &[] }
 }
 

@@ -106,7 +106,7 @@ pub fn signatures(conn: &mut Conn, ids: impl IntoIterator<Item = Uuid>) -> Resul
     Ok(rows.into_iter().filter_map(|(id, bytes)| Some((id.0, signed(bytes?)?))).collect())
 }
 
-const COLUMNS: (
+type Columns = (
     event::enqueued,
     event::id,
     event::record_kind,
@@ -120,7 +120,8 @@ const COLUMNS: (
     event::at,
     event::effective_at,
     event::payload,
-) = (
+);
+const COLUMNS: Columns = (
     event::enqueued,
     event::id,
     event::record_kind,
@@ -391,7 +392,7 @@ pub fn hidden_records(conn: &mut Conn, who: &Principal, ids: impl Iterator<Item 
         .load(conn)?;
     let mut by_kind: HashMap<RecordKind, Vec<Uuid>> = HashMap::new();
     for (kind, id) in known {
-        by_kind.entry(kind).or_insert_with(Vec::new).push(id.0);
+        by_kind.entry(kind).or_default().push(id.0);
     }
     let mut hidden = HashSet::new();
     for (kind, ids) in by_kind {

@@ -218,9 +218,7 @@ fn put_status(study: &Study, trial: &mut Trial, at: Time) {
     let known = if is_set_by_registry(before) { trial.last_known_status } else { Some(before) };
     trial.last_known_status = if study.overall_status.is_none() {
         study.last_known_status.or(trial.last_known_status)
-    } else if !is_set_by_registry(status) {
-        study.last_known_status
-    } else if trial.version == 0 {
+    } else if !is_set_by_registry(status) || trial.version == 0 {
         study.last_known_status
     } else {
         study.last_known_status.or(known)

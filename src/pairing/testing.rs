@@ -1,5 +1,4 @@
 //! A small world for tests: organizations, people and discoveries in a database of their own.
-#![expect(clippy::unwrap_used, reason = "a test may")]
 use crate::{
     auth::policy::Principal,
     db::{

@@ -293,7 +293,7 @@ async fn withdraw(who: Guard<TransferOwnership>, request: HttpRequest, body: Bod
 }
 
 /// Finds the transfer, asks whether the caller may, reads the body, and then does it.
-async fn answer<B: Deserr<crate::fault::Faults>>(
+async fn answer<B>(
     who: Guard<TransferOwnership>,
     request: HttpRequest,
     body: Body,
@@ -301,7 +301,7 @@ async fn answer<B: Deserr<crate::fault::Faults>>(
     act: fn(&mut Conn, &Context, Transfer, B) -> Result<Transfer>,
 ) -> Result<HttpResponse>
 where
-    B: 'static,
+    B: Deserr<crate::fault::Faults> + 'static,
 {
     http::params::none(&request)?;
     let key = http::key(&request, RecordKind::Transfer)?;

@@ -1,6 +1,8 @@
 //! The service over HTTP, on both engines: every test is a story that runs once on each. Beside them: the lifecycle
 //! engine against the domain document, the rules of the house, and the documents.
+#![expect(clippy::unwrap_used, reason = "a test may")]
 mod architecture;
+mod demo;
 mod docs;
 mod lifecycle;
 mod support;

@@ -89,7 +89,7 @@ async fn prepare(db: &Db, args: &Demo) -> Result<String> {
     let people = db.read(person::store::list_all).await?;
     if people.is_empty() {
         println!("Writing eighteen months of history (seed {}) …", args.seed);
-        story::tell(db, args.seed, today(), &hash).await?;
+        tell(db, args.seed, today(), &hash).await?;
     } else if !people.iter().any(|p| p.email_folded == "scientist@demo.test") {
         return Err(Error::Open("that database holds something other than a demo: name another".into()));
     } else {
@@ -99,6 +99,14 @@ async fn prepare(db: &Db, args: &Demo) -> Result<String> {
             .await?;
     }
     Ok(secret.expose().to_owned())
+}
+
+/// Tells the eighteen months before `today` on an empty database; everyone's password has this hash.
+///
+/// # Errors
+/// When a use case refuses an act of the story.
+pub async fn tell(db: &Db, seed: u64, today: Time, password_hash: &str) -> Result<()> {
+    story::tell(db, seed, today, password_hash).await
 }
 
 /// Midnight, UTC: the story is told relative to it.

@@ -15,6 +15,7 @@ use crate::{
     pairing::{self, Pairing},
     person,
     signature::{self, Subject},
+    transfer,
     transition::{Asked, Checked, Movable, attempt},
     trial::{self, Trial},
     vocabulary::{Authn, Meaning, RecordKind, Role},
@@ -149,6 +150,13 @@ impl Stage {
     pub async fn propose(&self, who: PersonId, new: Value) -> Result<Uuid> {
         self.act(who, move |conn, who, context| {
             Ok(pairing::change::propose(conn, who, context, body::parse(new.clone())?)?.id.0)
+        })
+        .await
+    }
+
+    pub async fn hand_on(&self, who: PersonId, new: Value) -> Result<()> {
+        self.act(who, move |conn, who, context| {
+            transfer::change::propose(conn, who, context, body::parse(new.clone())?).map(drop)
         })
         .await
     }

@@ -67,7 +67,7 @@ impl World {
         &self.cast.labs[plan.discoveries[d].lab]
     }
     fn owner(&self, plan: &Plan, d: usize) -> PersonId {
-        self.lab(plan, d).people[d % 2]
+        self.lab(plan, d).people[(d / self.cast.labs.len()) % 2]
     }
     fn lead(&self, plan: &Plan, d: usize) -> PersonId {
         self.cast.clinics[self.lab(plan, d).field].people[d % 2]
@@ -124,6 +124,13 @@ impl World {
                     stage.move_pairing(house.people[0], id, json!({ "to": "accepted" })).await?;
                 }
             }
+            Act::HandOn(d) => {
+                let new = json!({
+                    "to_person_id": self.lab(plan, *d).people[0], "reason": "Leaving for a sabbatical in spring",
+                    "records": [{ "kind": "discovery", "id": at(&self.discoveries, *d)? }],
+                });
+                stage.hand_on(self.owner(plan, *d), new).await?;
+            }
             Act::Register(t) => {
                 let id = stage.register(self.clinician(plan, *t), self.new_trial(plan, *t)).await?;
                 self.trials.insert(*t, id);
@@ -179,9 +186,14 @@ impl World {
         let planned = &plan.discoveries[d];
         let mut new = planned.body.clone();
         new["lab_id"] = json!(self.lab(plan, d).id);
+        let mut shared = Vec::new();
         if planned.shared {
-            new["shared_with"] = json!([self.cast.sponsors[0].id]);
+            shared.push(self.cast.sponsors[0].id);
         }
+        if new["visibility"] == "confidential" {
+            shared.push(self.cast.clinics[self.lab(plan, d).field].id);
+        }
+        new["shared_with"] = json!(shared);
         new
     }
 
@@ -190,7 +202,7 @@ impl World {
         let mut new = planned.body.clone();
         new["clinic_id"] = json!(self.cast.clinics[planned.clinic].id);
         let sponsor = &self.cast.sponsors[t % self.cast.sponsors.len()];
-        if t % 4 == 0 {
+        if t.is_multiple_of(4) {
             let class = "INDUSTRY";
             new["sponsor"] = json!({ "name": "An industry sponsor", "class": class, "organization_id": sponsor.id });
         }

@@ -84,6 +84,22 @@ impl TestApp {
         self.runtime.block_on(self.app.db.write(move |conn| f(conn, &context))).unwrap()
     }
 
+    /// The demo's story, and someone of each role in it.
+    pub fn demo(&self, seed: u64, today: benchside::db::columns::Time) {
+        let hash = self.app.passwords.hash_blocking(&Secret::from(PASSWORD.to_owned())).unwrap();
+        self.runtime.block_on(benchside::cli::demo::tell(&self.app.db, seed, today, &hash)).unwrap();
+    }
+
+    /// Somebody who is there already, signed in.
+    pub fn signed_in(&self, email: &str) -> Actor {
+        let folded = email.to_owned();
+        let person = self.read(move |conn| benchside::person::store::by_email(conn, &folded)).unwrap();
+        let token =
+            self.anonymous().post("/v1/auth/login", json!({ "email": email, "password": PASSWORD })).expect(200);
+        let token = token.body["access_token"].as_str().unwrap().to_owned();
+        Actor { id: person.id, name: person.name, email: email.into(), token, base: self.base.clone() }
+    }
+
     /// Runs a closure that reads.
     pub fn read<T: Send + 'static>(&self, f: impl Fn(&mut Conn) -> Result<T> + Send + 'static) -> T {
         self.runtime.block_on(self.app.db.read(f)).unwrap()

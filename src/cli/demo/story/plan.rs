@@ -52,6 +52,7 @@ pub(super) enum Act {
     ProposeLead(usize),
     AcceptLead(usize),
     Industry { discovery: usize, sponsor: usize, accepted: bool },
+    HandOn(usize),
     Register(usize),
     Link(usize, usize),
     MoveTrial(usize, Value),
@@ -125,6 +126,7 @@ impl Plan {
         plan.insights(dice, cast);
         plan.returns();
         plan.industry();
+        plan.hand_on(dice, cast);
         plan.acts.sort_by_key(|(minute, _)| *minute);
         plan
     }
@@ -305,9 +307,10 @@ impl Plan {
 
     fn insights(&mut self, dice: &mut Rng, cast: &Cast) {
         let mut trials: Vec<_> = (0..TRIALS).collect();
-        trials.sort_by_key(|t| self.trials[*t].opened);
+        let sent_back = |t: usize| self.discoveries.iter().any(|d| d.fate == Fate::Returned && d.trial == Some(t));
+        trials.sort_by_key(|t| (!sent_back(*t), self.trials[*t].opened));
         for i in 0..25 {
-            // The answered ones come from the trials that opened first, each from a finding of its own.
+            // The answered ones come from trials that send a discovery back, then from those that opened first.
             let (t, k) = if i < 12 { (trials[i % 6], i / 6) } else { (trials[i % TRIALS], 2) };
             let finding = t * FINDINGS_PER_TRIAL + k;
             let first = self.discoveries.iter().position(|d| d.trial == Some(t));
@@ -372,6 +375,17 @@ impl Plan {
         }
     }
 
+    /// A colleague's discovery waits to be taken over by the first scientist.
+    fn hand_on(&mut self, dice: &mut Rng, cast: &Cast) {
+        let labs = cast.labs.len();
+        let logged = |d: &usize| self.discoveries[*d].fate == Fate::Logged;
+        if let Some(d) =
+            (0..self.discoveries.len()).filter(logged).find(|d| d.is_multiple_of(labs) && (d / labs) % 2 == 1)
+        {
+            self.on(dice, LAST - 2, Act::HandOn(d));
+        }
+    }
+
     /// What the sponsors take part in, and what waits for their answer.
     fn industry(&mut self) {
         let mut dice = Rng::with_seed(8);
@@ -404,7 +418,7 @@ fn discovery_body(dice: &mut Rng, field: &Field, d: usize) -> Value {
     let claim = field.claims[dice.usize(..field.claims.len())];
     let (name, mesh) = field.conditions[d % field.conditions.len()];
     let visibility = match d {
-        _ if d % 5 == 0 => "public",
+        _ if d.is_multiple_of(5) => "public",
         _ if d % 11 == 1 => "confidential",
         _ => "internal",
     };
