@@ -107,7 +107,7 @@ fn queries_have_their_places() {
         f.path.starts_with("db/")
             || f.path.starts_with("ledger/")
             || f.path == "lifecycle/facts.rs"
-            || f.parts().iter().any(|part| *part == "store")
+            || f.parts().contains(&"store")
     };
     let found = broken(&files(), |f| !may_query(f), is_query);
     nothing(found, "The query DSL belongs into store.rs files, db/, ledger/ and lifecycle/facts.rs.");
