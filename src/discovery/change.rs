@@ -179,11 +179,8 @@ pub fn log(
         head: Vec::new(),
     };
     discovery.index();
-    let change = Change {
-        to: Some(discovery.stage.clone()),
-        effective_at: Some(effective_at),
-        ..Change::of(Action::Created)
-    };
+    let change =
+        Change { to: Some(discovery.stage.clone()), effective_at: Some(effective_at), ..Change::of(Action::Created) };
     record_change(conn, context, &mut discovery, change)?;
     index_shares(conn, discovery.id.0, &discovery.shared_with)?;
     Ok(discovery)

@@ -285,6 +285,12 @@ fn shortcomings(document: &Value) -> Vec<String> {
                 wrong.push(format!("{name}: no description"));
             }
             unbounded(&parameter["schema"], &name, &mut wrong);
+            let items = parameter["schema"].get("items").unwrap_or(&parameter["schema"]);
+            if let Some(named) = items["$ref"].as_str().and_then(|r| document.pointer(&r[1..]))
+                && (named["type"] == "object" || named.get("type").is_none())
+            {
+                wrong.push(format!("{name}: a parameter cannot be an object; two schemas share a name"));
+            }
         }
         if let Some(body) = operation.spec.get("requestBody") {
             without_example(body, id, &mut wrong);
@@ -409,16 +415,16 @@ fn a_shortcoming_is_noticed() {
             },
             "get_me.200: no example of application/json",
         ),
-        (
-            &|d| d.pointer_mut(&format!("{me}/responses/401")).unwrap()["content"] = json!({}),
-            "get_me.401: no Problem",
-        ),
+        (&|d| d.pointer_mut(&format!("{me}/responses/401")).unwrap()["content"] = json!({}), "get_me.401: no Problem"),
         (
             &|d| d["components"]["schemas"]["Planted"] = json!({ "properties": { "a": { "type": "string" } } }),
             "Planted.a: no maxLength, format or pattern",
         ),
         (
-            &|d| d["components"]["schemas"]["Planted"] = json!({ "type": "array", "items": { "type": ["integer", "null"], "minimum": 0 } }),
+            &|d| {
+                d["components"]["schemas"]["Planted"] =
+                    json!({ "type": "array", "items": { "type": ["integer", "null"], "minimum": 0 } })
+            },
             "Planted[]: no maximum",
         ),
         (&|d| d["components"]["schemas"]["Planted"] = json!({ "type": "array" }), "Planted: no maxItems"),
@@ -437,6 +443,8 @@ fn the_committed_copy_is_the_document() {
     // Not assert_eq: a megabyte twice helps nobody.
     if committed != current {
         let line = committed.lines().zip(current.lines()).position(|(a, b)| a != b).map_or(0, |n| n + 1);
-        panic!("docs/openapi.json is not the document any more (first at line {line}); renew it with: cargo run -- openapi > docs/openapi.json");
+        panic!(
+            "docs/openapi.json is not the document any more (first at line {line}); renew it with: cargo run -- openapi > docs/openapi.json"
+        );
     }
 }
