@@ -117,6 +117,7 @@ pub struct Named {
 
 /// What else came of a move.
 #[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(as = MoveResult)]
 pub struct Outcome {
     /// The discovery that an insight spawned or refined.
     pub discovery: Named,
@@ -181,6 +182,19 @@ pub fn diff(before: Option<&Map<String, Value>>, after: &Map<String, Value>) -> 
         })
         .filter(|change| change.before != change.after && !(blank(&change.before) && blank(&change.after)))
         .collect()
+}
+
+/// The changes as they are told to somebody who may not see the version before: what a field is now, and not what it
+/// was. The state a move left stands in its event anyway.
+pub fn without_before(changes: Vec<FieldChange>, from: Option<&str>) -> Vec<FieldChange> {
+    let told = |mut change: FieldChange| {
+        if from.is_none() || change.before.as_str() != from {
+            change.before = Value::Null;
+        }
+        let blank = change.after.is_null() || change.after.as_array().is_some_and(Vec::is_empty);
+        (!(change.before.is_null() && blank)).then_some(change)
+    };
+    changes.into_iter().filter_map(told).collect()
 }
 
 /// Every UUID in a value.

@@ -1,7 +1,7 @@
 //! The only SQL of history: the events of a record, newest first, as one person may see them.
 use super::{
     Entry, FieldChange, MovedRecord, Named, Outcome, RecordRef, SignatureView, Ties, TransitionView, diff, person_at,
-    private_fields, uuids_in, version_is_visible, without,
+    private_fields, uuids_in, version_is_visible, without, without_before,
 };
 use crate::{
     Error, Result,
@@ -145,13 +145,17 @@ const READ_AHEAD: i64 = 64;
 /// # Errors
 /// What the database says.
 pub fn history(conn: &mut Conn, who: &Principal, kind: RecordKind, id: Uuid, page: &Page) -> Result<Vec<Entry>> {
-    let events = visible_events(conn, who, kind, id, page, false)?;
+    let (events, ties) = visible_events(conn, who, kind, id, page, false)?;
     let before = contents_before(conn, &events)?;
     let mut changes = Vec::with_capacity(events.len());
     for event in &events {
         let private = private_fields(event.kind, event.record, who);
         let previous = before.get(&(event.record, event.version - 1));
-        let shown = event.content().map(|after| diff(previous, after)).unwrap_or_else(Vec::new);
+        let mut shown = event.content().map(|after| diff(previous, after)).unwrap_or_else(Vec::new);
+        let tie = ties.get(&event.record).copied().unwrap_or_default();
+        if previous.is_some_and(|content| !version_is_visible(who, event.kind, content, tie)) {
+            shown = without_before(shown, event.from.as_deref());
+        }
         changes.push(shown.into_iter().filter(|c| !private.contains(&&*c.field)).collect::<Vec<_>>());
     }
     let changes = redact(conn, who, changes)?;
@@ -189,7 +193,7 @@ pub fn transitions(
     id: Uuid,
     page: &Page,
 ) -> Result<Vec<TransitionView>> {
-    let events = visible_events(conn, who, kind, id, page, true)?;
+    let (events, _) = visible_events(conn, who, kind, id, page, true)?;
     views(conn, who, events)
 }
 
@@ -241,7 +245,8 @@ fn views(conn: &mut Conn, who: &Principal, events: Vec<Event>) -> Result<Vec<Tra
         .collect())
 }
 
-/// The events of a record and those of others that mention it, as far as the reader may see them.
+/// The events of a record and those of others that mention it, as far as the reader may see them; and what ties the
+/// reader to those records.
 fn visible_events(
     conn: &mut Conn,
     who: &Principal,
@@ -249,17 +254,17 @@ fn visible_events(
     id: Uuid,
     page: &Page,
     only_moves: bool,
-) -> Result<Vec<Event>> {
+) -> Result<(Vec<Event>, HashMap<Uuid, Ties>)> {
     let wanted = usize::try_from(page.limit + 1).unwrap_or(usize::MAX);
     let mut after = page.after.as_ref().and_then(|a| a.value.parse::<i64>().ok());
     let mut visible = Vec::new();
+    let mut ties = HashMap::new();
     loop {
         let batch = page.limit + READ_AHEAD;
         let rows = events_before(conn, id, after, only_moves, batch)?;
         let last = rows.len() < usize::try_from(batch).unwrap_or(usize::MAX);
         after = rows.last().map(|e| e.enqueued).or(after);
         let hidden = hidden_records(conn, who, rows.iter().map(|e| e.record).filter(|r| *r != id))?;
-        let mut ties = HashMap::new();
         for event in rows {
             if hidden.contains(&event.record) {
                 continue;
@@ -275,7 +280,7 @@ fn visible_events(
         if last || visible.len() >= wanted {
             visible.truncate(wanted);
             debug_assert!(RecordKind::ALL.contains(&kind));
-            return Ok(visible);
+            return Ok((visible, ties));
         }
     }
 }

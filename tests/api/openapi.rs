@@ -285,6 +285,12 @@ fn shortcomings(document: &Value) -> Vec<String> {
                 wrong.push(format!("{name}: no description"));
             }
             unbounded(&parameter["schema"], &name, &mut wrong);
+            let items = parameter["schema"].get("items").unwrap_or(&parameter["schema"]);
+            if let Some(named) = items["$ref"].as_str().and_then(|r| document.pointer(&r[1..]))
+                && (named["type"] == "object" || named.get("type").is_none())
+            {
+                wrong.push(format!("{name}: a parameter cannot be an object; two schemas share a name"));
+            }
         }
         if let Some(body) = operation.spec.get("requestBody") {
             without_example(body, id, &mut wrong);
