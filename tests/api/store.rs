@@ -1,4 +1,5 @@
 //! What the store promises to everything above it, on both engines.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
 use crate::support::{TestApp, fresh_folder};
 use benchside::{
     Error, Result,
@@ -395,8 +396,10 @@ fn events(conn: &mut Conn) -> Result<Vec<Row>> {
         .load(conn)?)
 }
 
-/// Id, version and head of every record there is.
-fn records(conn: &mut Conn) -> Result<BTreeMap<(&'static str, Uuid), (i64, Vec<u8>)>> {
+type Records = BTreeMap<(&'static str, Uuid), (i64, Vec<u8>)>;
+
+/// Version and head of every record there is, by kind and id.
+fn records(conn: &mut Conn) -> Result<Records> {
     let mut all = BTreeMap::new();
     macro_rules! of {
         ($($table:ident),+) => {$({
