@@ -6,6 +6,7 @@
 //!
 //!   BENCHSIDE_LONG_ROUNDS=20    kills
 //!   BENCHSIDE_LONG_CLIENTS=32   clients at once
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
 #[path = "../api/support/mod.rs"]
 #[allow(dead_code, unused_imports, unused_macros)]
 mod support;
@@ -302,11 +303,14 @@ fn next_move(record: &Value) -> (String, Value) {
     }
 }
 
+/// `enqueued`, kind, record, version, action, leaf hash, payload.
+type EventRow<Record, Payload> = (i64, String, Record, i64, String, Vec<u8>, Payload);
+
 /// What the tables hold, of one moment.
 struct Stored {
     records: HashMap<Uuid, (&'static str, i64, Vec<u8>)>,
     summaries: HashMap<Uuid, (String, String)>,
-    events: Vec<(i64, String, Uuid, i64, String, Vec<u8>, Vec<u8>)>,
+    events: Vec<EventRow<Uuid, Vec<u8>>>,
     pending: BTreeSet<i64>,
 }
 
@@ -333,7 +337,7 @@ impl Stored {
                 records.insert(id.0, ("discovery", version, head));
                 summaries.insert(id.0, (summary, stage));
             }
-            let events: Vec<(i64, String, AnyId, i64, String, Vec<u8>, Option<Vec<u8>>)> = event::table
+            let events: Vec<EventRow<AnyId, Option<Vec<u8>>>> = event::table
                 .order((event::record_id, event::record_version))
                 .select((
                     event::enqueued,
