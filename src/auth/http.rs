@@ -3,6 +3,7 @@ use super::{
     extract::{Guard, address_of},
     password::{PasswordError, Secret},
     policy::{Read, permissions_of},
+    throttle::Throttled,
     token::ACCESS_LIFETIME,
 };
 use crate::{
@@ -69,10 +70,7 @@ async fn login(app: web::Data<App>, request: HttpRequest, body: Body) -> Result<
     let login: Login = body::parse(body.json().await?)?;
     let (now, address) = (app.clock.now(), address_of(&request));
     let folded = login.email.0.trim().to_lowercase();
-    let attempt = app.throttle.attempt(&folded, address, now.utc()).map_err(|throttled| {
-        let seconds = throttled.retry_after;
-        Error::refused(Code::TooManyRequests, format!("Try again in {seconds} seconds.")).with("retry_after", seconds)
-    })?;
+    let attempt = app.throttle.attempt(&folded, address, now.utc()).map_err(|t| throttled(&t))?;
     let known = app.db.read(move |conn| people::credential(conn, &folded)).await?;
     let hash = known.as_ref().map(|c| c.password_hash.clone());
     let right = match app.passwords.verify(&login.password, hash.as_deref()).await {
@@ -85,7 +83,13 @@ async fn login(app: web::Data<App>, request: HttpRequest, body: Body) -> Result<
     let Some(Credential { person_id, .. }) = known.as_ref().filter(|c| right && !c.disabled) else {
         attempt.failed();
         if let Some(credential) = known {
-            note_sign_in(&app, credential.person_id, address, false).await?;
+            // Not awaited: an unknown address has nothing to write, and the two must take the same time.
+            let app = app.clone();
+            actix_web::rt::spawn(async move {
+                if let Err(e) = note_sign_in(&app, credential.person_id, address, false).await {
+                    tracing::error!(error = %e, "a failed sign-in was not noted");
+                }
+            });
         }
         return Err(Error::refused(Code::InvalidCredentials, "E-mail and password do not match."));
     };
@@ -105,6 +109,12 @@ async fn login(app: web::Data<App>, request: HttpRequest, body: Body) -> Result<
 async fn note_sign_in(app: &App, person: PersonId, address: std::net::IpAddr, succeeded: bool) -> Result<()> {
     let at = app.clock.now();
     app.db.write(move |conn| people::note_sign_in(conn, person, at, &address.to_string(), succeeded)).await
+}
+
+/// What a try that came too soon means to a caller.
+pub fn throttled(throttled: &Throttled) -> Error {
+    let seconds = throttled.retry_after;
+    Error::refused(Code::TooManyRequests, format!("Try again in {seconds} seconds.")).with("retry_after", seconds)
 }
 
 /// What a failed hashing means to a caller.

@@ -10,7 +10,7 @@ use std::net::TcpListener;
 pub async fn run(args: &Serve) -> Result<()> {
     let listener = bind(args)?;
     let app = web::Data::new(args.app(Clock::system())?);
-    println!("Listening on http://{}", args.listen);
+    println!("Listening on http://{}", listener.local_addr().unwrap_or(args.listen));
     until_stopped(app, listener, args.workers.into()).await
 }
 

@@ -65,6 +65,8 @@ fn exclusively(conn: &mut Conn, f: impl FnOnce(&mut Conn) -> Result<()>) -> Resu
         Conn::Pg(_) => {
             use diesel::connection::SimpleConnection;
             const LOCK: i64 = 0x62656e6368; // "bench"
+            // A step may take long, and another node may wait for it: the limits of requests are not for this.
+            conn.batch_execute("SET lock_timeout = 0; SET statement_timeout = 0")?;
             conn.batch_execute(&format!("SELECT pg_advisory_lock({LOCK})"))?;
             let done = f(conn);
             conn.batch_execute(&format!("SELECT pg_advisory_unlock({LOCK})"))?;

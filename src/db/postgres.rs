@@ -34,10 +34,11 @@ impl Worker {
                 continue;
             }
             let fate = self.attempt(&mut *task);
-            if fate.as_ref().is_err_and(Error::lost_connection) || self.is_broken() {
+            let lost = fate.as_ref().is_err_and(Error::lost_connection) || self.is_broken();
+            task.answer(fate);
+            if lost {
                 self.reconnect();
             }
-            task.answer(fate);
         }
     }
 

@@ -37,10 +37,10 @@ impl Writer {
         while let Ok(first) = self.work.recv_blocking() {
             let batch = self.gather(first);
             let fates = self.commit(batch);
-            self.mend();
             for (task, fate) in fates {
                 task.answer(fate);
             }
+            self.mend();
         }
     }
 

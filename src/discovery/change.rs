@@ -11,10 +11,10 @@ use crate::{
     fault::{Bounded, Change as Patch, Faults, List, LongText, Text, Title},
     id::{DiscoveryId, EventId, InsightId, Key, OrganizationId, PersonId},
     ledger::{Change, Context, next_number, record_change},
-    lifecycle::{self, Actor, Facts, Lifecycle, facts},
+    lifecycle::{self, Actor, End, Facts, Gate, Lifecycle, facts},
     organization, person,
     person::Tenure,
-    transition::{Movable, Passed, Situation},
+    transition::{Movable, Order, Passed, Situation, moves_meant},
     value::{Condition, Reference},
     vocabulary::{Action, Modality, OrganizationKind, RecordKind, Role, Visibility},
 };
@@ -40,11 +40,13 @@ pub struct NewDiscovery {
     pub title: Title,
     /// Markdown.
     #[deserr(default)]
+    #[schema(required = false)]
     pub summary: LongText,
     /// What it would become.
     pub modality: Modality,
     /// What it is about.
     #[deserr(default)]
+    #[schema(required = false)]
     pub conditions: List<Condition>,
     /// The lab it belongs to.
     pub lab_id: OrganizationId,
@@ -59,15 +61,18 @@ pub struct NewDiscovery {
     pub visibility: Option<Visibility>,
     /// Organizations whose members see it.
     #[deserr(default)]
+    #[schema(required = false)]
     pub shared_with: List<OrganizationId>,
     /// Until when `public` waits.
     #[deserr(default)]
     pub embargo_until: Option<Time>,
     /// What it rests on.
     #[deserr(default)]
+    #[schema(required = false)]
     pub references: List<Reference>,
     /// Free words.
     #[deserr(default)]
+    #[schema(required = false)]
     pub tags: List<Tag>,
     /// When it was made, if that was before now.
     #[deserr(default)]
@@ -318,6 +323,20 @@ impl Movable for Discovery {
                 None => false,
             },
         })
+    }
+    fn faults(&self, conn: &mut Conn, _: &Principal, order: &Order) -> Result<Faults> {
+        let lifecycle = self.lifecycle(conn)?;
+        let mut faults = Faults::default();
+        let stops = lifecycle.state(&order.to.0).is_some_and(|to| to.end == Some(End::Stopped));
+        if order.stop_reason.is_some() && !stops {
+            faults.push("/stop_reason", "not_applicable", "is taken only by a move that stops the discovery");
+        }
+        let cites = moves_meant(&lifecycle, &self.stage, &order.to.0, order.name.as_ref().map(|n| &*n.0))
+            .any(|made| made.gates.iter().any(|spec| spec.gate == Gate::Insight));
+        if order.insight_id.is_some() && !cites {
+            faults.push("/insight_id", "not_applicable", "is taken only by a move that cites an insight");
+        }
+        Ok(faults)
     }
     fn make(mut self, conn: &mut Conn, _: &Principal, context: &Context, passed: Passed<'_>) -> Result<EventId> {
         let Passed { step, order, effective_at, change } = passed;

@@ -66,7 +66,7 @@ impl Page {
         let query = params.without("cursor");
         let binding = binding(request.path(), &query, &sort);
         let after = params.text("cursor", 2000).and_then(|text| {
-            let cursor = decode(&text).filter(|c| c.b == binding);
+            let cursor = decode(&text).filter(|c| c.b == binding && !c.v.contains('\0'));
             if cursor.is_none() {
                 let message = "must come from `next_cursor` of the same list with the same parameters";
                 params.faults.push_parameter("cursor", "invalid_cursor", message);

@@ -42,6 +42,7 @@ pub struct NewInsight {
     pub finding_ids: List<FindingId>,
     /// Discoveries it concerns besides those that the trials test.
     #[deserr(default)]
+    #[schema(required = false)]
     pub discovery_ids: List<DiscoveryId>,
     /// The lab that is asked.
     pub lab_id: OrganizationId,

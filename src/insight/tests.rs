@@ -182,8 +182,8 @@ impl World {
         let challenge = ChallengeId::fresh();
         let record = id.0;
         let kind = RecordKind::Finding;
-        let subject = Subject { challenge, kind, record, version, meaning, transition: &body };
-        signature::store::issue(&mut self.conn, who, self.at, &subject, "F-1")?;
+        let subject = Subject { challenge, issued_at: self.at, kind, record, version, meaning, transition: &body };
+        signature::store::issue(&mut self.conn, who, &subject, "F-1")?;
         body["signature"] = json!({ "challenge_id": challenge, "password": "correct horse battery" });
         self.moves(who, id.0, body)
     }

@@ -141,7 +141,7 @@ pub fn record_change<R: Stored>(conn: &mut Conn, context: &Context, record: &mut
     let event = Event::new(&happening, record)?;
     record.set_head(event.leaf_hash.to_vec());
     if record.save(conn, seen)? == 0 {
-        return Err(Error::Stale { current: None });
+        return Err(Error::Stale { current: latest_version(conn, record.id())? });
     }
     insert(conn, &event, &happening_columns(context, &change))?;
     for mention in &change.mentions {
@@ -149,6 +149,12 @@ pub fn record_change<R: Stored>(conn: &mut Conn, context: &Context, record: &mut
         diesel::insert_into(event_mention::table).values(row).execute(conn)?;
     }
     Ok(event.id)
+}
+
+/// The version that another change gave the record first.
+fn latest_version(conn: &mut Conn, record: Uuid) -> Result<Option<i64>> {
+    let versions = events::table.filter(events::record_id.eq(AnyId::of(record)));
+    Ok(versions.select(diesel::dsl::max(events::record_version)).get_result(conn)?)
 }
 
 /// What the event's row repeats outside its leaf, for queries.

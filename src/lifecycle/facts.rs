@@ -73,7 +73,8 @@ pub fn insight_stands(conn: &mut Conn, who: &Principal, id: InsightId, discovery
         .inner_join(finding::table.on(finding::id.eq(citation::finding_id)))
         .inner_join(trial_link::table.on(trial_link::trial_id.eq(finding::trial_id)))
         .filter(citation::insight_id.eq(id))
-        .filter(trial_link::discovery_id.eq(discovery));
+        .filter(trial_link::discovery_id.eq(discovery))
+        .filter(trial_link::role.eq(LinkRole::Tests));
     let concerns = named.count().get_result::<i64>(conn)? > 0 || tested.count().get_result::<i64>(conn)? > 0;
     let stands = submitted.count().get_result::<i64>(conn)? > 0 && shaky.count().get_result::<i64>(conn)? == 0;
     Ok(concerns && stands)

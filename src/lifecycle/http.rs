@@ -125,7 +125,7 @@ struct VersionPath {
 }
 
 fn segment(request: &HttpRequest, name: &str) -> String {
-    request.match_info().get(name).unwrap_or_default().to_owned()
+    request.match_info().get(name).unwrap_or_default().replace('\0', "\u{fffd}") // PostgreSQL takes no NUL
 }
 
 /// Every version of every lifecycle, those built in first.

@@ -35,6 +35,7 @@ pub struct NewOrganization {
     pub ror: Option<Ror>,
     /// The conditions it works on.
     #[deserr(default)]
+    #[schema(required = false)]
     pub focus: List<Condition>,
 }
 

@@ -95,7 +95,7 @@ pub fn propose(conn: &mut Conn, who: &Principal, context: &Context, new: NewPair
         let detail = "They cannot see the discovery: share it with them before proposing.";
         return Err(Error::refused(Code::ShareFirst, detail));
     }
-    let mut pairing = proposed(conn, who, context, new, side)?;
+    let mut pairing = proposed(conn, who, context, new, side, discovery.owner_id)?;
     let change = Change { to: Some(pairing.state.clone()), ..Change::of(Action::Created) };
     record_change(conn, context, &mut pairing, change).map_err(|e| {
         let detail = "A pairing of this kind with the same counterpart is already proposed or accepted.";
@@ -110,7 +110,10 @@ fn proposed(
     context: &Context,
     new: NewPairing,
     proposing_side: ProposingSide,
+    discovery_owner: PersonId,
 ) -> Result<Pairing> {
+    // An owner is a member of the steward, the discovery's lab: what the other side proposes, the discovery's owner owns.
+    let owner = if proposing_side == ProposingSide::Lab { who.id } else { discovery_owner };
     let mut pairing = Pairing {
         id: PairingId::fresh(),
         number: next_number(conn, RecordKind::Pairing)?,
@@ -121,8 +124,8 @@ fn proposed(
         organization_id: new.organization_id,
         proposed_by_id: who.id,
         proposing_side,
-        owner_id: who.id,
-        owners: vec![Tenure { person_id: who.id, from: context.at, until: None }].into(),
+        owner_id: owner,
+        owners: vec![Tenure { person_id: owner, from: context.at, until: None }].into(),
         message: new.message.into(),
         state: builtin::pairing().initial().name.clone(),
         state_entered_at: context.at,

@@ -49,6 +49,7 @@ pub struct NewPerson {
     pub roles: Roles,
     /// The organizations they belong to.
     #[deserr(default)]
+    #[schema(required = false)]
     pub memberships: List<Membership>,
     /// What they know.
     #[deserr(default)]

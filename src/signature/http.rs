@@ -83,13 +83,14 @@ async fn challenge(who: Guard<Sign>, request: HttpRequest, body: Body) -> Result
             }
             let subject = Subject {
                 challenge: ChallengeId::fresh(),
+                issued_at: context.at,
                 kind: new.record.kind,
                 record: record.id,
                 version: record.version,
                 meaning: new.meaning,
                 transition: &new.transition,
             };
-            issue(conn, who, context.at, &subject, &record.code)
+            issue(conn, who, &subject, &record.code)
         })
         .await?;
     Ok(HttpResponse::Created().json(ChallengeView {

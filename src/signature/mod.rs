@@ -68,6 +68,8 @@ pub struct Challenge {
 pub struct Subject<'a> {
     /// The challenge.
     pub challenge: ChallengeId,
+    /// When it was issued.
+    pub issued_at: Time,
     /// The kind of the record.
     pub kind: RecordKind,
     /// The record.
@@ -91,6 +93,7 @@ pub fn digest(subject: &Subject<'_>, signer: &Principal) -> Result<[u8; 32]> {
     }
     let bytes = canonical(&json!({
         "challenge": subject.challenge,
+        "issued_at": subject.issued_at,
         "record": { "kind": subject.kind, "id": subject.record, "version": subject.version },
         "meaning": subject.meaning,
         "signer": { "id": signer.id, "name": signer.name },

@@ -16,7 +16,7 @@ use diesel::prelude::*;
 ///
 /// # Errors
 /// What the database says.
-pub fn issue(conn: &mut Conn, who: &Principal, at: Time, subject: &Subject<'_>, code: &str) -> Result<Challenge> {
+pub fn issue(conn: &mut Conn, who: &Principal, subject: &Subject<'_>, code: &str) -> Result<Challenge> {
     let new = Challenge {
         id: subject.challenge,
         person_id: who.id,
@@ -26,8 +26,8 @@ pub fn issue(conn: &mut Conn, who: &Principal, at: Time, subject: &Subject<'_>, 
         meaning: subject.meaning,
         digest: digest(subject, who)?.to_vec(),
         statement: statement(&who.name, code, subject.version, subject.meaning, subject.transition),
-        issued_at: at,
-        expires_at: at.plus_seconds(LIFETIME_SECONDS),
+        issued_at: subject.issued_at,
+        expires_at: subject.issued_at.plus_seconds(LIFETIME_SECONDS),
         attempts: 0,
         consumed_at: None,
     };

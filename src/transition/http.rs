@@ -3,8 +3,8 @@ use super::{Asked, Checked, Movable, attempt};
 use crate::{
     Result,
     auth::{
-        extract::Guard,
-        http::password_error,
+        extract::{Guard, address_of},
+        http::{password_error, throttled},
         password::Secret,
         policy::{Move, Principal, Read},
     },
@@ -22,6 +22,7 @@ use crate::{
     signature,
 };
 use actix_web::{HttpRequest, HttpResponse, http::header};
+use std::net::IpAddr;
 
 /// The moves of a record, newest first.
 ///
@@ -70,7 +71,7 @@ pub async fn make<M: Movable + 'static>(who: Guard<Move>, request: HttpRequest, 
     let asked = Asked { key, if_match: IfMatch::of(&request), body: body.json().await? };
     let answer = fault::read::<SignatureOnly>(asked.body.clone()).ok().map(|b| b.signature);
     let checked = match &answer {
-        Some(answer) => Some(check(&who, answer).await?),
+        Some(answer) => Some(check(&who, address_of(&request), answer).await?),
         None => None,
     };
     let (sent, released) = (asked.clone(), answer.map(|a| a.challenge_id));
@@ -86,7 +87,6 @@ pub async fn make<M: Movable + 'static>(who: Guard<Move>, request: HttpRequest, 
     let made = made?;
     Ok(HttpResponse::Created()
         .insert_header((header::ETAG, http::etag::of(made.record.version)))
-        .insert_header((header::LOCATION, format!("{}/{}", request.path(), made.id)))
         .json(made))
 }
 
@@ -112,20 +112,31 @@ impl deserr::Deserr<fault::Faults> for SignatureOnly {
 }
 
 /// Counts the answer, then checks the password off the request thread.
-async fn check(who: &Guard<Move>, answer: &signature::Answer) -> Result<Checked> {
+async fn check(who: &Guard<Move>, address: IpAddr, answer: &signature::Answer) -> Result<Checked> {
     let id = answer.challenge_id;
     let open = who.write(move |conn, who, _| signature::store::reserve(conn, id, who)).await?;
     if !open {
         return Ok(Checked { right: false });
     }
-    Ok(Checked { right: verify(who, answer.password.clone(), id).await? })
+    Ok(Checked { right: verify(who, address, answer.password.clone(), id).await? })
 }
 
-async fn verify(who: &Guard<Move>, password: Secret, id: ChallengeId) -> Result<bool> {
+/// Guesses at a signature are slowed down as those at a sign-in are: challenges cost nothing.
+async fn verify(who: &Guard<Move>, address: IpAddr, password: Secret, id: ChallengeId) -> Result<bool> {
+    let account = format!("signature:{}", who.id);
+    let attempt = who.app().throttle.attempt(&account, address, who.at.utc()).map_err(|t| throttled(&t))?;
     let hash = who.read(|conn: &mut Conn, who: &Principal| signature::store::password_hash(conn, who.id)).await?;
     match who.app().passwords.verify(&password, hash.as_deref()).await {
-        Ok(right) => Ok(right),
+        Ok(right) => {
+            if right {
+                attempt.succeeded();
+            } else {
+                attempt.failed();
+            }
+            Ok(right)
+        }
         Err(e) => {
+            attempt.withdrawn();
             who.write(move |conn, _, _| signature::store::release(conn, id)).await?;
             Err(password_error(&e))
         }

@@ -181,7 +181,7 @@ pub fn attempt<M: Movable>(
 }
 
 /// What was asked, as the request had it.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Asked {
     /// Of which record.
     pub key: Key,
@@ -251,14 +251,23 @@ fn brings(body: &Value, situation: &Situation, meaning: Option<Meaning>) -> Brin
 
 /// What the signature of the move meant must say: whether one that came fits is checked on its own.
 fn required_meaning(lifecycle: &Lifecycle, from: &str, to: &str, name: Option<&str>) -> Option<Meaning> {
-    let meant = |m: &&crate::lifecycle::Move| match name {
+    moves_meant(lifecycle, from, to, name).find_map(|m| {
+        m.gates.iter().find_map(|g| if let Gate::Signature(meaning) = g.gate { Some(meaning) } else { None })
+    })
+}
+
+/// The moves of a lifecycle that a request from here to there may mean: `correct` only when named.
+pub fn moves_meant<'a>(
+    lifecycle: &'a Lifecycle,
+    from: &'a str,
+    to: &'a str,
+    name: Option<&'a str>,
+) -> impl Iterator<Item = &'a crate::lifecycle::Move> {
+    let meant = move |m: &&crate::lifecycle::Move| match name {
         Some(name) => m.name == name,
         None => !m.is_correction(),
     };
-    let mut moves = lifecycle.moves().iter().filter(meant).filter(|m| may_lead(m, from, to));
-    moves.find_map(|m| {
-        m.gates.iter().find_map(|g| if let Gate::Signature(meaning) = g.gate { Some(meaning) } else { None })
-    })
+    lifecycle.moves().iter().filter(meant).filter(move |m| may_lead(m, from, to))
 }
 
 fn may_lead(made: &crate::lifecycle::Move, from: &str, to: &str) -> bool {
@@ -313,6 +322,7 @@ fn sign<M: Movable>(
     }
     let subject = Subject {
         challenge: challenge.id,
+        issued_at: challenge.issued_at,
         kind: M::KIND,
         record: record.id(),
         version: record.version(),

@@ -40,12 +40,15 @@ pub struct NewTrial {
     pub study_type: StudyType,
     /// One, or the two of a combined phase; none unless it is interventional.
     #[deserr(default)]
+    #[schema(required = false)]
     pub phases: List<Phase, 2>,
     /// What it is about.
     #[deserr(default)]
+    #[schema(required = false)]
     pub conditions: List<Condition>,
     /// What participants are given or done.
     #[deserr(default)]
+    #[schema(required = false)]
     pub interventions: List<Intervention>,
     /// How many take part.
     #[deserr(default)]
@@ -75,12 +78,14 @@ pub struct NewTrial {
     pub owner_id: Option<PersonId>,
     /// What it rests on: an `irb` reference opens recruiting.
     #[deserr(default)]
+    #[schema(required = false)]
     pub references: List<Reference>,
     /// Who sees it; `internal` by default.
     #[deserr(default)]
     pub visibility: Option<Visibility>,
     /// Organizations whose members see it.
     #[deserr(default)]
+    #[schema(required = false)]
     pub shared_with: List<OrganizationId>,
     /// Until when `public` waits.
     #[deserr(default)]

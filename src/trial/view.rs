@@ -155,9 +155,8 @@ pub fn views(conn: &mut Conn, who: &Principal, rows: Vec<Trial>) -> Result<Vec<T
     let changes = if regulated.is_empty() { HashMap::new() } else { store::last_status_changes(conn, regulated)? };
     let view = |t: Trial| {
         let links = link_views(&t.discoveries, &discoveries);
-        let tested =
-            t.discoveries.iter().filter(|l| l.role == LinkRole::Tests && discontinued.contains(&l.discovery_id));
-        let codes: Vec<&str> = tested.filter_map(|l| discoveries.get(&l.discovery_id)).map(|d| &*d.name.code).collect();
+        let ended = t.discoveries.iter().filter(|l| discontinued.contains(&l.discovery_id));
+        let codes: Vec<&str> = ended.filter_map(|l| discoveries.get(&l.discovery_id)).map(|d| &*d.name.code).collect();
         let warnings = duty::warnings(&t, &codes, changes.get(&t.id).copied(), who.at);
         let sponsor = match t.sponsor.map(|s| s.0) {
             Some(Sponsor { name, class, organization_id }) => Some(SponsorView {

@@ -1,5 +1,4 @@
 //! Many people at once, over HTTP, on both engines: one wins, the others are told, nothing is lost or done twice.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
 use crate::support::{Actor, PASSWORD, Reply, TestApp, on_both_engines};
 use benchside::id::OrganizationId;
 use serde_json::{Value, json};

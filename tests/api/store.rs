@@ -1,5 +1,4 @@
 //! What the store promises to everything above it, on both engines.
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
 use crate::support::{TestApp, fresh_folder};
 use benchside::{
     Error, Result,

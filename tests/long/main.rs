@@ -6,7 +6,7 @@
 //!
 //!   BENCHSIDE_LONG_ROUNDS=20    kills
 //!   BENCHSIDE_LONG_CLIENTS=32   clients at once
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
 #[path = "../api/support/mod.rs"]
 #[allow(dead_code, unused_imports, unused_macros)]
 mod support;

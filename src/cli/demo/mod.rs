@@ -70,7 +70,8 @@ pub async fn run(args: Demo) -> Result<()> {
     }
     let app = settings.app(Clock::system())?;
     let password = prepare(&app.db, &args).await?;
-    println!("Benchside demo at http://{}  (API reference: http://{}/docs/)", args.listen, args.listen);
+    let address = listener.local_addr().unwrap_or(args.listen);
+    println!("Benchside demo at http://{address}  (API reference: http://{address}/docs/)");
     println!("Sign in with the password  {password}  as");
     for role in SIGN_INS {
         println!("  {role}@demo.test");

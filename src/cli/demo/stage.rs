@@ -244,12 +244,12 @@ fn sign(
 ) -> Result<ChallengeId> {
     let record = app::seen(conn, who, kind, Key::Id(id))?;
     let subject = Subject {
-        challenge: ChallengeId::fresh(),
+        challenge: ChallengeId::fresh(), issued_at: context.at,
         kind,
         record: id,
         version: record.version,
         meaning,
         transition: order,
     };
-    Ok(signature::store::issue(conn, who, context.at, &subject, &record.code)?.id)
+    Ok(signature::store::issue(conn, who, &subject, &record.code)?.id)
 }

@@ -26,12 +26,17 @@ impl Question<'_> {
     /// Every gate in the way of the move.
     pub(super) fn unmet(&self, made: &Move) -> Vec<Unmet> {
         let gates = self.gates(made).filter(|gate| !self.met(gate)).map(|gate| self.explain(gate));
+        let onlooker = (!self.takes_part() && !self.fails_authority_gate(made)).then(onlooker);
         let brought = made.brings.iter().filter(|member| !self.brings(**member)).map(|member| missing(*member));
-        gates.chain(brought).collect()
+        onlooker.into_iter().chain(gates).chain(brought).collect()
     }
 
     /// Whether a gate in the way asks who the actor is.
     pub(super) fn lacks_authority(&self, made: &Move) -> bool {
+        !self.takes_part() || self.fails_authority_gate(made)
+    }
+
+    fn fails_authority_gate(&self, made: &Move) -> bool {
         self.gates(made).any(|gate| gate.is_authority() && !self.met(gate))
     }
 
@@ -73,7 +78,7 @@ impl Question<'_> {
         }
     }
 
-    /// No relation to a record lets an auditor move it, nor a partner anything but a pairing.
+    /// Nothing lets an auditor move a record, nor a partner anything but a pairing: not even a move without gates.
     fn takes_part(&self) -> bool {
         self.actor.roles.iter().any(|role| match role {
             Role::Scientist | Role::Clinician | Role::Administrator => true,
@@ -266,4 +271,10 @@ fn either<T: Display>(words: &[T]) -> String {
         text.push_str(&word.to_string());
     }
     text
+}
+
+/// What stands in the way of those who move nothing, where no gate says so.
+fn onlooker() -> Unmet {
+    let roles = vec![Role::Scientist, Role::Clinician, Role::Administrator];
+    Unmet { gate: "role", message: "needs a role that moves records".into(), roles, ..Unmet::default() }
 }
