@@ -502,7 +502,8 @@ fn hidden_is_like_never_issued(app: &TestApp) {
     }
     assert!(compared > 200, "only {compared} comparisons");
     // Bodies that name a hidden record answer as if there were none.
-    let bodies: [(&str, fn(&World, &str) -> Value, &str); 2] = [
+    type Body = fn(&World, &str) -> Value;
+    let bodies: [(&str, Body, &str); 2] = [
         (
             "/v1/pairings",
             |w, id| json!({ "discovery_id": id, "kind": "industry_partner", "organization_id": w.sponsor, "message": "Please" }),
