@@ -35,7 +35,10 @@ pub struct Fault {
     pub message: String,
 }
 
-/// Every fault of one request, in the order they were met.
+/// The most faults one answer names: a body made of nothing else must not be answered at length.
+pub const FAULT_LIMIT: usize = 100;
+
+/// Every fault of one request, in the order they were met; the first [`FAULT_LIMIT`] of them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Faults(pub Vec<Fault>);
 
@@ -48,11 +51,15 @@ impl Faults {
     }
     /// Adds a fault at a JSON pointer.
     pub fn push(&mut self, pointer: impl Into<String>, code: &'static str, message: impl Into<String>) {
-        self.0.push(Fault { pointer: Some(pointer.into()), parameter: None, code, message: message.into() });
+        if self.0.len() < FAULT_LIMIT {
+            self.0.push(Fault { pointer: Some(pointer.into()), parameter: None, code, message: message.into() });
+        }
     }
     /// Adds a fault of a parameter.
     pub fn push_parameter(&mut self, name: impl Into<String>, code: &'static str, message: impl Into<String>) {
-        self.0.push(Fault { pointer: None, parameter: Some(name.into()), code, message: message.into() });
+        if self.0.len() < FAULT_LIMIT {
+            self.0.push(Fault { pointer: None, parameter: Some(name.into()), code, message: message.into() });
+        }
     }
     /// `Ok` when there is none.
     pub fn into_result(self) -> Result<(), Self> {
@@ -101,7 +108,11 @@ impl MergeWithError<Self> for Faults {
     fn merge(own: Option<Self>, other: Self, _: ValuePointerRef<'_>) -> ControlFlow<Self, Self> {
         let mut faults = own.unwrap_or_default();
         faults.0.extend(other.0);
-        ControlFlow::Continue(faults)
+        if faults.0.len() < FAULT_LIMIT {
+            return ControlFlow::Continue(faults);
+        }
+        faults.0.truncate(FAULT_LIMIT);
+        ControlFlow::Break(faults)
     }
 }
 
@@ -143,7 +154,7 @@ impl DeserializeError for Faults {
             }
             ErrorKind::Unexpected { msg } => faults.push(at, "invalid", msg),
         }
-        ControlFlow::Continue(faults)
+        if faults.0.len() < FAULT_LIMIT { ControlFlow::Continue(faults) } else { ControlFlow::Break(faults) }
     }
 }
 

@@ -291,11 +291,15 @@ impl Movable for Discovery {
         self.stage_entered_at
     }
     fn situation(&self, conn: &mut Conn, who: &Principal, insight: Option<InsightId>) -> Result<Situation> {
-        let trials = facts::testing_trials(conn, self.id)?;
-        let pairings = facts::accepted_pairings(conn, self.id)?;
+        let mut trials = facts::testing_trials(conn, self.id)?;
+        let mut pairings = facts::accepted_pairings(conn, self.id)?;
         let steward = who.belongs_to(self.lab_id);
         let lead = pairings.iter().any(|p| p.clinician == Some(who.id));
-        let party = steward || lead || trials.iter().any(|(_, clinic)| who.belongs_to(*clinic));
+        let party = steward || lead || trials.iter().any(|trial| who.belongs_to(trial.clinic));
+        if !party {
+            // Unmet gates must not tell of trials and pairings that stay hidden; nobody but a party passes them anyway.
+            facts::keep_visible(conn, who, &mut trials, &mut pairings)?;
+        }
         let fields = match serde_json::to_value(self) {
             Ok(Value::Object(fields)) => fields,
             _ => Map::new(),
@@ -308,7 +312,7 @@ impl Movable for Discovery {
                 fields,
                 references: self.refs.iter().map(Reference::kind).collect(),
                 pairings: pairings.iter().map(|p| p.kind).collect(),
-                trials: trials.into_iter().map(|(trial, _)| trial).collect(),
+                trials: trials.into_iter().map(|trial| trial.fact).collect(),
                 ..Facts::default()
             },
             actor: Actor {

@@ -14,7 +14,7 @@ pub fn finished(mut document: Value) -> Value {
             for (method, operation) in operations.iter_mut() {
                 if let Some(operation) = operation.as_object_mut() {
                     add_problems(path, method, operation);
-                    add_headers(method, operation);
+                    add_headers(path, method, operation);
                     add_examples(operation, &schemas);
                 }
             }
@@ -114,14 +114,23 @@ fn add_problems(path: &str, method: &str, operation: &mut Map<String, Value>) {
     }
 }
 
-fn add_headers(method: &str, operation: &mut Map<String, Value>) {
-    let versioned = method != "get" || takes(operation, "path", Some("id"));
+/// Whether an answer carries the version of one record.
+fn carries_version(path: &str, method: &str, operation: &Map<String, Value>) -> bool {
+    const WITHOUT: &[&str] = &["/history", "/available", "/findings", "/auth/login", "/challenges", "/disable"];
+    let list = method == "get" && path.ends_with("/transitions");
+    let one = method != "get" || takes(operation, "path", Some("id"));
+    one && !list
+        && (method == "post" && path.ends_with("/{id}/findings") || !WITHOUT.iter().any(|end| path.ends_with(end)))
+}
+
+fn add_headers(path: &str, method: &str, operation: &mut Map<String, Value>) {
+    let versioned = carries_version(path, method, operation);
     let Some(responses) = operation.get_mut("responses").and_then(Value::as_object_mut) else { return };
     for (status, response) in responses {
         let mut headers = Map::new();
         let text = |description: &str, max: u32| json!({ "description": description, "schema": { "type": "string", "maxLength": max } });
         headers.insert("X-Request-Id".into(), json!({ "description": "The request's id", "schema": { "type": "string", "format": "uuid", "maxLength": 36 } }));
-        if status == "201" {
+        if status == "201" && !path.ends_with("/transitions") && !path.ends_with("/challenges") {
             headers.insert("Location".into(), text("Where it is", 200));
         }
         if versioned && status.starts_with('2') {

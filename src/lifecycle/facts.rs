@@ -9,27 +9,44 @@ use crate::{
         schema::{citation, finding, insight, insight_discovery, pairing, trial, trial_link},
     },
     finding::SIGNED,
-    id::{DiscoveryId, InsightId, OrganizationId, PersonId},
+    id::{DiscoveryId, InsightId, OrganizationId, PairingId, PersonId, TrialId},
     vocabulary::{LinkRole, PairingKind, Phase, TrialStatus},
 };
 use diesel::prelude::*;
 
-/// The trials linked to a discovery as `tests`, each with its clinic.
+/// A trial linked to a discovery as `tests`.
+pub struct TestingTrial {
+    /// Which.
+    pub id: TrialId,
+    /// Its clinic.
+    pub clinic: OrganizationId,
+    /// What gates ask of it.
+    pub fact: TrialFact,
+}
+
+/// The trials linked to a discovery as `tests`.
 ///
 /// # Errors
 /// What the database says.
-pub fn testing_trials(conn: &mut Conn, discovery: DiscoveryId) -> Result<Vec<(TrialFact, OrganizationId)>> {
-    let rows: Vec<(Doc<Vec<Phase>>, TrialStatus, OrganizationId)> = trial::table
+pub fn testing_trials(conn: &mut Conn, discovery: DiscoveryId) -> Result<Vec<TestingTrial>> {
+    let rows: Vec<(TrialId, Doc<Vec<Phase>>, TrialStatus, OrganizationId)> = trial::table
         .inner_join(trial_link::table.on(trial_link::trial_id.eq(trial::id)))
         .filter(trial_link::discovery_id.eq(discovery))
         .filter(trial_link::role.eq(LinkRole::Tests))
-        .select((trial::phases, trial::overall_status, trial::clinic_id))
+        .select((trial::id, trial::phases, trial::overall_status, trial::clinic_id))
         .load(conn)?;
-    Ok(rows.into_iter().map(|(phases, status, clinic)| (TrialFact { phases: phases.0, status }, clinic)).collect())
+    let trial = |(id, phases, status, clinic): (TrialId, Doc<Vec<Phase>>, TrialStatus, OrganizationId)| TestingTrial {
+        id,
+        clinic,
+        fact: TrialFact { phases: phases.0, status },
+    };
+    Ok(rows.into_iter().map(trial).collect())
 }
 
 /// An accepted pairing of a discovery.
 pub struct AcceptedPairing {
+    /// Which.
+    pub id: PairingId,
     /// Clinical lead or industry partner.
     pub kind: PairingKind,
     /// The clinician.
@@ -41,12 +58,31 @@ pub struct AcceptedPairing {
 /// # Errors
 /// What the database says.
 pub fn accepted_pairings(conn: &mut Conn, discovery: DiscoveryId) -> Result<Vec<AcceptedPairing>> {
-    let rows: Vec<(PairingKind, Option<PersonId>)> = pairing::table
+    let rows: Vec<(PairingId, PairingKind, Option<PersonId>)> = pairing::table
         .filter(pairing::discovery_id.eq(discovery))
         .filter(pairing::state.eq(ACCEPTED))
-        .select((pairing::kind, pairing::clinician_id))
+        .select((pairing::id, pairing::kind, pairing::clinician_id))
         .load(conn)?;
-    Ok(rows.into_iter().map(|(kind, clinician)| AcceptedPairing { kind, clinician }).collect())
+    Ok(rows.into_iter().map(|(id, kind, clinician)| AcceptedPairing { id, kind, clinician }).collect())
+}
+
+/// Leaves of a discovery's trials and pairings what this person may see.
+///
+/// # Errors
+/// What the database says.
+pub fn keep_visible(
+    conn: &mut Conn,
+    who: &Principal,
+    trials: &mut Vec<TestingTrial>,
+    pairings: &mut Vec<AcceptedPairing>,
+) -> Result<()> {
+    let ids: Vec<_> = trials.iter().map(|t| t.id.0).collect();
+    let seen = crate::trial::store::visible_ids(conn, who, &ids)?;
+    trials.retain(|t| seen.contains(&t.id.0));
+    let ids: Vec<_> = pairings.iter().map(|p| p.id.0).collect();
+    let seen = crate::pairing::store::visible_ids(conn, who, &ids)?;
+    pairings.retain(|p| seen.contains(&p.id.0));
+    Ok(())
 }
 
 /// Whether an insight may be cited for a discovery: this person sees it, it was submitted and not withdrawn, every

@@ -7,6 +7,7 @@ use crate::{
     fault::{self, Bounded, Faults},
     http::{self, body::Body},
     id::{ChallengeId, Key},
+    lifecycle::builtin::builtin,
     transition::Order,
     vocabulary::{Meaning, RecordKind},
 };
@@ -111,6 +112,10 @@ fn parse(body: Value) -> Result<NewChallenge> {
         if let Err(found) = fault::read::<Order>(transition.clone()) {
             faults.0.extend(found.under("/transition").0);
         }
+    }
+    let kind = body.pointer("/record/kind").and_then(Value::as_str).and_then(|kind| kind.parse().ok());
+    if kind.is_some_and(|kind: RecordKind| builtin(kind).is_none()) {
+        faults.push("/record/kind", "not_applicable", "is a kind of record that does not move");
     }
     match fault::read::<NewChallenge>(body) {
         Ok(new) if faults.0.is_empty() => Ok(new),

@@ -85,9 +85,7 @@ pub async fn make<M: Movable + 'static>(who: Guard<Move>, request: HttpRequest, 
         who.write(move |conn, _, _| signature::store::release(conn, challenge)).await?;
     }
     let made = made?;
-    Ok(HttpResponse::Created()
-        .insert_header((header::ETAG, http::etag::of(made.record.version)))
-        .json(made))
+    Ok(HttpResponse::Created().insert_header((header::ETAG, http::etag::of(made.record.version))).json(made))
 }
 
 /// Only the signature of a body, whatever else is wrong with it.

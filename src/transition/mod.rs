@@ -9,7 +9,7 @@ use crate::{
     auth::policy::Principal,
     db::{Conn, columns::Time},
     error::Code,
-    fault::{self, Faults, List, Reason, Text},
+    fault::{self, FAULT_LIMIT, Faults, List, Reason, Text},
     http::etag::IfMatch,
     id::{DiscoveryId, EventId, InsightId, Key, OrganizationId, PersonId},
     ledger::{Change, Context, Stored, event::Signed},
@@ -20,7 +20,7 @@ use crate::{
 };
 use deserr::Deserr;
 use serde_json::{Map, Value, json};
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 use utoipa::ToSchema;
 
 /// The body of a move. Which members a move takes and needs, its lifecycle says.
@@ -195,17 +195,17 @@ fn order<M: Movable>(body: &Value, lifecycle: &Lifecycle) -> Result<Order> {
     const ALWAYS: &[&str] = &["to", "move", "reason", "effective_at", "signature"];
     let parsed = fault::read::<Order>(body.clone());
     let mut faults = parsed.as_ref().err().cloned().unwrap_or_default();
-    for name in body.as_object().into_iter().flat_map(Map::keys) {
+    let named: HashSet<String> = faults.0.iter().filter_map(|f| f.pointer.clone()).collect();
+    for name in body.as_object().into_iter().flat_map(Map::keys).take(FAULT_LIMIT) {
         let known = ALWAYS.contains(&&**name) || M::TAKES.contains(&&**name);
-        let already = faults.0.iter().any(|f| f.pointer.as_deref() == Some(&*format!("/{name}")));
-        if !known && !already {
+        if !known && !named.contains(&format!("/{name}")) {
             let message = format!("is taken by no move of a {}", M::KIND);
             faults.push(format!("/{name}"), "not_applicable", message);
         }
     }
     if let Some(to) = body.get("to").and_then(Value::as_str)
         && lifecycle.state(to).is_none()
-        && !faults.0.iter().any(|f| f.pointer.as_deref() == Some("/to"))
+        && !named.contains("/to")
     {
         let states: Vec<_> = lifecycle.states().iter().map(|s| s.name.as_str()).collect();
         faults.push("/to", "unknown_value", format!("must be one of {}", states.join(", ")));

@@ -244,7 +244,8 @@ fn sign(
 ) -> Result<ChallengeId> {
     let record = app::seen(conn, who, kind, Key::Id(id))?;
     let subject = Subject {
-        challenge: ChallengeId::fresh(), issued_at: context.at,
+        challenge: ChallengeId::fresh(),
+        issued_at: context.at,
         kind,
         record: id,
         version: record.version,

@@ -152,12 +152,17 @@ fn two_moves_to_one_state_must_be_told_apart() {
         to = "any"
     "#;
     let fork = Lifecycle::parse(text).expect("is sound");
-    let ask = |name| evaluate(&fork, &at("a"), &Actor::default(), &Request { name, ..to("b") });
+    let anyone = Actor { roles: [Role::Scientist].into(), ..Actor::default() };
+    let ask = |name| evaluate(&fork, &at("a"), &anyone, &Request { name, ..to("b") });
     assert_eq!(ask(None), Err(Refusal::Ambiguous(vec!["left".into(), "right".into()])));
     assert_eq!(ask(Some("right")).map(|step| step.made.name.as_str()), Ok("right"));
     assert!(ask(Some("correct")).is_ok_and(|step| step.correction));
     assert_eq!(ask(Some("up")), Err(Refusal::NoSuchMove));
-    let back = evaluate(&fork, &at("b"), &Actor::default(), &to("a"));
+    let onlooker = Actor { roles: [Role::Auditor, Role::Partner].into(), ..Actor::default() };
+    let named = Request { name: Some("left"), ..to("b") };
+    let refused = evaluate(&fork, &at("a"), &onlooker, &named);
+    assert!(matches!(refused, Err(Refusal::Unmet { authority: true, .. })), "a move without gates is nobody's");
+    let back = evaluate(&fork, &at("b"), &anyone, &to("a"));
     assert_eq!(back, Err(Refusal::NoSuchMove), "a correction happens only when named");
 }
 
