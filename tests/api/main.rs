@@ -6,6 +6,7 @@ mod concurrency;
 mod demo;
 mod docs;
 mod faults;
+mod found;
 mod lifecycle;
 mod openapi;
 mod store;

@@ -57,10 +57,10 @@ impl Actor {
             .timeout_global(Some(Duration::from_secs(60)))
             .build()
             .into();
-        let mut request = ureq::http::Request::builder()
-            .method(method)
-            .uri(format!("{}{path}", self.base))
-            .header("accept-encoding", "identity");
+        let mut request = ureq::http::Request::builder().method(method).uri(format!("{}{path}", self.base));
+        if !headers.iter().any(|(name, _)| *name == "accept-encoding") {
+            request = request.header("accept-encoding", "identity");
+        }
         if !self.token.is_empty() {
             request = request.header("authorization", format!("Bearer {}", self.token));
         }
@@ -76,7 +76,8 @@ impl Actor {
         let find = |name: &str| headers.iter().find(|(n, _)| n == name).map(|(_, v)| v.clone());
         let (etag, location) = (find("etag"), find("location"));
         let status = answer.status().as_u16();
-        let text = answer.into_body().with_config().limit(64 * 1024 * 1024).read_to_string().unwrap();
+        let bytes = answer.into_body().with_config().limit(64 * 1024 * 1024).read_to_vec().unwrap();
+        let text = String::from_utf8_lossy(&bytes).into_owned();
         let body = serde_json::from_str(&text).unwrap_or(Value::String(text));
         Reply { status, body, etag, location, headers }
     }
