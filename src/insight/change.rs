@@ -1,4 +1,4 @@
-//! The use cases that change an insight: raise and revise. What its moves do is in [`moves`].
+//! The use cases that change an insight: raise and revise. What its moves do is in `moves`.
 mod moves;
 
 use super::{DRAFT, Insight, store};
