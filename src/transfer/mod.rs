@@ -42,18 +42,6 @@ pub struct Covered {
     pub id: uuid::Uuid,
 }
 
-/// A record that somebody owns, as a list of what they own names it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, utoipa::ToSchema)]
-pub struct OwnedRecord {
-    /// Its kind.
-    pub kind: OwnedKind,
-    /// Its id.
-    pub id: uuid::Uuid,
-    /// Its code.
-    #[schema(max_length = 30, example = "D-17")]
-    pub code: String,
-}
-
 /// A transfer as it is stored.
 #[derive(Debug, Clone, Queryable, Insertable, AsChangeset, Serialize)]
 #[diesel(table_name = crate::db::schema::transfer, treat_none_as_null = true, treat_none_as_default_value = false)]

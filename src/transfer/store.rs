@@ -1,5 +1,5 @@
-//! The only SQL of ownership transfers, and of what a person owns.
-use super::{OwnedKind, OwnedRecord, Transfer};
+//! The only SQL of ownership transfers.
+use super::Transfer;
 use crate::{
     Result,
     auth::policy::Principal,
@@ -7,10 +7,10 @@ use crate::{
         Conn, MultiBackend, Sees,
         columns::Time,
         finders,
-        schema::{discovery, finding, insight, pairing, transfer, transfer_record, trial},
+        schema::{transfer, transfer_record},
     },
     http::page::{Page, keyset},
-    id::{AnyId, DiscoveryId, FindingId, InsightId, PairingId, PersonId, TransferId, TrialId},
+    id::{AnyId, PersonId, TransferId},
     ledger::stored,
     vocabulary::{RecordKind, TransferState},
 };
@@ -96,32 +96,4 @@ pub fn in_open_transfers(conn: &mut Conn, records: impl IntoIterator<Item = Uuid
         .select(transfer_record::record_id)
         .load(conn)?;
     Ok(found.into_iter().map(|id| id.0).collect())
-}
-
-/// Everything a person owns, live or ended, by kind and code.
-///
-/// # Errors
-/// What the database says.
-pub fn owned_by(conn: &mut Conn, person: PersonId) -> Result<Vec<OwnedRecord>> {
-    let mut owned = Vec::new();
-    macro_rules! add {
-        ($kind:ident, $table:ident, $id:ty) => {
-            let rows: Vec<($id, i64)> = $table::table
-                .filter($table::owner_id.eq(person))
-                .order($table::number.asc())
-                .select(($table::id, $table::number))
-                .load(conn)?;
-            owned.extend(rows.into_iter().map(|(id, number)| OwnedRecord {
-                kind: OwnedKind::$kind,
-                id: id.0,
-                code: RecordKind::$kind.code(number),
-            }));
-        };
-    }
-    add!(Discovery, discovery, DiscoveryId);
-    add!(Trial, trial, TrialId);
-    add!(Finding, finding, FindingId);
-    add!(Insight, insight, InsightId);
-    add!(Pairing, pairing, PairingId);
-    Ok(owned)
 }

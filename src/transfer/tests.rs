@@ -49,9 +49,10 @@ fn a_record_changes_hands_when_its_receiver_accepts() {
         assert_eq!((owned.owner_id, owned.version, owned.owners.len()), (receiver.id, 2, 2));
         assert!(owned.owners[0].until.is_some() && owned.owners[1].until.is_none());
     }
-    let codes: Vec<_> = store::owned_by(&mut world.conn, receiver.id).unwrap().into_iter().map(|r| r.code).collect();
+    let codes: Vec<_> =
+        crate::person::store::owned(&mut world.conn, receiver.id).unwrap().into_iter().map(|r| r.code).collect();
     assert_eq!(codes, ["D-1", "D-2"]);
-    assert!(store::owned_by(&mut world.conn, giver.id).unwrap().is_empty());
+    assert!(crate::person::store::owned(&mut world.conn, giver.id).unwrap().is_empty());
 }
 
 #[test]
