@@ -39,6 +39,7 @@ codes! {
     UnknownParameter = "unknown_parameter", 400, "There is no such query parameter here";
     Unauthenticated = "unauthenticated", 401, "A valid access token is needed";
     InvalidCredentials = "invalid_credentials", 401, "E-mail and password do not match";
+    SessionEnded = "session_ended", 401, "The session is over";
     NotPermitted = "not_permitted", 403, "You may not do this";
     NotFound = "not_found", 404, "There is no such thing, or none that you may see";
     MethodNotAllowed = "method_not_allowed", 405, "This path does not take that method";
@@ -49,10 +50,12 @@ codes! {
     SignatureInvalid = "signature_invalid", 409, "The signature does not fit";
     ShareFirst = "share_first", 409, "They cannot see the discovery: share it first";
     Conflict = "conflict", 409, "That conflicts with what is there";
+    InProgress = "in_progress", 409, "The first request under this key is still running";
     VersionMismatch = "version_mismatch", 412, "The record has changed since you read it";
     TooLarge = "too_large", 413, "The body is too large";
     UnsupportedMediaType = "unsupported_media_type", 415, "The body's media type is not understood here";
     Invalid = "invalid", 422, "The request has faults";
+    IdempotencyKeyReused = "idempotency_key_reused", 422, "The key was used with another body";
     VersionRequired = "version_required", 428, "Say which version you mean with If-Match";
     TooManyRequests = "too_many_requests", 429, "Too many attempts";
     Internal = "internal", 500, "Something went wrong on our side";
@@ -145,6 +148,12 @@ impl Error {
     pub fn lost_connection(&self) -> bool {
         let (Self::Database(e) | Self::NotCommitted(e)) = self else { return false };
         matches!(**e, Diesel::DatabaseError(DatabaseErrorKind::ClosedConnection, _) | Diesel::BrokenTransactionManager)
+    }
+    /// Another transaction held a row for longer than this one would wait (PostgreSQL 55P03, known by its message as
+    /// deadlocks are).
+    pub fn timed_out_waiting(&self) -> bool {
+        matches!(self, Self::Database(e) if matches!(&**e, Diesel::DatabaseError(DatabaseErrorKind::Unknown, info)
+            if info.message() == "canceling statement due to lock timeout"))
     }
     /// Two rows claimed the same unique key. What that means is said at the call site: SQLite names no constraint.
     pub fn is_unique_violation(&self) -> bool {

@@ -23,7 +23,8 @@ macro_rules! kinds {
 kinds! {
     OrganizationId of OrganizationMark, PersonId of PersonMark, LifecycleId of LifecycleMark, DiscoveryId of DiscoveryMark,
     TrialId of TrialMark, FindingId of FindingMark, InsightId of InsightMark, PairingId of PairingMark,
-    TransferId of TransferMark, EventId of EventMark, ChallengeId of ChallengeMark, AnyId of AnyMark,
+    TransferId of TransferMark, EventId of EventMark, ChallengeId of ChallengeMark,
+    SessionId of SessionMark, TokenId of TokenMark, AnyId of AnyMark,
 }
 
 impl<T> Id<T> {

@@ -12,6 +12,7 @@ pub mod finding;
 pub mod history;
 pub mod http;
 pub mod id;
+pub mod idempotency;
 pub mod identifier;
 pub mod insight;
 pub mod interop;

@@ -2,18 +2,23 @@
 //!
 //! The token is verified and the person read again at each request, so a role that was taken away bites on the next
 //! one. 401 comes before every other check; where a path names a record, 404 comes before 403.
-use super::policy::{Permission, Principal};
+use super::{
+    policy::{Permission, Principal},
+    scope::{Access, Scope},
+};
 use crate::{
     Error, Result,
     app::App,
     error::Code,
-    http::problem::RequestId,
-    id::{Key, PersonId},
+    http::{self, answer::Answer, body::Body, problem::RequestId},
+    id::{Key, PersonId, SessionId},
+    idempotency::{Repeatable, once},
     ledger::Context,
-    vocabulary::{Authn, RecordKind},
+    vocabulary::RecordKind,
 };
-use actix_web::{FromRequest, HttpRequest, dev, http::header, web};
+use actix_web::{FromRequest, HttpRequest, HttpResponse, dev, http::header, web};
 use futures_util::future::LocalBoxFuture;
+use serde_json::Value;
 use std::{marker::PhantomData, ops::Deref};
 
 /// A signed-in person who has permission `P`.
@@ -70,6 +75,37 @@ impl<P> Guard<P> {
         let who = self.principal();
         self.app.db.read(move |conn| f(conn, &who)).await
     }
+    /// Answers a POST: reads its JSON body and does the work in a transaction; once only, where the caller names the
+    /// request with an `Idempotency-Key`.
+    ///
+    /// # Errors
+    /// 400, 413, 415, what the closure says, or the store.
+    pub async fn post<F>(&self, request: &HttpRequest, body: Body, work: F) -> Result<HttpResponse>
+    where
+        F: Fn(&mut crate::db::Conn, &Principal, &Context, &Value) -> Result<Answer> + Send + 'static,
+    {
+        http::params::none(request)?;
+        let body = body.json().await?;
+        self.repeatable(request, &body.clone(), move |conn, who, context| work(conn, who, context, &body)).await
+    }
+    /// As [`Guard::post`], for a body that has been read.
+    ///
+    /// # Errors
+    /// As [`Guard::post`].
+    pub async fn repeatable<F>(&self, request: &HttpRequest, body: &Value, work: F) -> Result<HttpResponse>
+    where
+        F: Fn(&mut crate::db::Conn, &Principal, &Context) -> Result<Answer> + Send + 'static,
+    {
+        let repeatable = match header_text(request, IDEMPOTENCY_KEY)? {
+            Some(key) => Some(Repeatable::new(key, format!("{} {}", request.method(), request.path()), body)?),
+            None => None,
+        };
+        let answer = self.write(move |conn, who, context| match &repeatable {
+            Some(named) => once(conn, who, context, named, |conn| work(conn, who, context)),
+            None => work(conn, who, context),
+        });
+        Ok(answer.await?.respond())
+    }
     /// The service.
     pub fn app(&self) -> &App {
         &self.app
@@ -88,6 +124,7 @@ impl<P: Permission> FromRequest for Guard<P> {
                 .cloned()
                 .ok_or_else(|| Error::Internal("no App is mounted".into()))?;
             let principal = authenticate(&request, &app).await?;
+            refuse_out_of_scope(&request, &principal.scope)?;
             if !P::ROLES.iter().any(|role| principal.is(*role)) {
                 return Err(forbidden::<P>(&request, &app, principal).await);
             }
@@ -108,9 +145,38 @@ async fn authenticate(request: &HttpRequest, app: &App) -> Result<Principal> {
     let (_, token) = token.ok_or_else(unauthenticated)?;
     let at = app.clock.now();
     let claims = app.tokens.verify(token.trim(), at.utc()).ok_or_else(unauthenticated)?;
-    let id = PersonId::of(claims.sub);
-    let found = app.db.read(move |conn| crate::person::store::principal(conn, id, Authn::Password, at)).await?;
+    let (person, session) = (PersonId::of(claims.sub), SessionId::of(claims.sid));
+    let found = app.db.read(move |conn| super::session::store::principal(conn, person, session, at)).await?;
     found.ok_or_else(unauthenticated)
+}
+
+/// The kind of record that a path is about, where it is about one.
+fn kind_of_path(path: &str) -> Option<RecordKind> {
+    let mut segments = path.split('/').skip(2);
+    let of = |plural: &str| RecordKind::ALL.iter().copied().find(|kind| kind.plural() == plural);
+    let first = of(segments.next()?)?;
+    Some(segments.nth(1).and_then(of).unwrap_or(first))
+}
+
+/// 403 where the token was not made for this.
+fn refuse_out_of_scope(request: &HttpRequest, scope: &Scope) -> Result<()> {
+    let access = if request.method().is_safe() { Access::Read } else { Access::Write };
+    if scope.allows(kind_of_path(request.path()), access) {
+        return Ok(());
+    }
+    Err(Error::not_permitted("This token was not made for that."))
+}
+
+const IDEMPOTENCY_KEY: &str = "idempotency-key";
+
+/// The value of a header that may stand once.
+fn header_text<'a>(request: &'a HttpRequest, name: &str) -> Result<Option<&'a str>> {
+    let mut values = request.headers().get_all(name);
+    match (values.next(), values.next()) {
+        (None, _) => Ok(None),
+        (Some(value), None) if value.to_str().is_ok() => Ok(value.to_str().ok()),
+        _ => Err(Error::refused(Code::Malformed, format!("`{name}` may stand once, in ASCII."))),
+    }
 }
 
 /// Whether the request comes from a signed-in person: what is at no route is told to nobody else.

@@ -3,8 +3,11 @@ use super::{
     extract::{Guard, address_of},
     password::{PasswordError, Secret},
     policy::{Read, permissions_of},
+    session::{
+        self,
+        http::{Tokens, beginning, tokens},
+    },
     throttle::Throttled,
-    token::ACCESS_LIFETIME,
 };
 use crate::{
     Error, Result,
@@ -22,18 +25,17 @@ use crate::{
         Expertise,
         store::{self as people, Credential},
     },
-    vocabulary::{OrganizationKind, Role},
+    vocabulary::{Authn, OrganizationKind, Role},
 };
 use actix_web::{HttpRequest, HttpResponse, get, post, web};
 use deserr::Deserr;
 use serde::Serialize;
 use utoipa::ToSchema;
 use utoipa_actix_web::service_config::ServiceConfig;
-use uuid::Uuid;
 
 /// Mounts the routes.
 pub fn routes(cfg: &mut ServiceConfig) {
-    cfg.service(login).service(me);
+    cfg.service(login).service(me).configure(session::http::routes);
 }
 
 /// Who signs in.
@@ -47,23 +49,9 @@ pub struct Login {
     pub password: Secret,
 }
 
-/// An access token (RFC 6750).
-#[derive(Serialize, ToSchema)]
-pub struct AccessToken {
-    /// A JWT; opaque to clients.
-    #[schema(max_length = 4096)]
-    pub access_token: String,
-    /// Always `Bearer`.
-    #[schema(max_length = 10, example = "Bearer")]
-    pub token_type: &'static str,
-    /// Seconds.
-    #[schema(minimum = 1, maximum = 3600, example = 900)]
-    pub expires_in: i64,
-}
-
-/// Trades e-mail and password for an access token.
+/// Trades e-mail and password for an access token and a refresh token: a session begins.
 #[utoipa::path(tag = "Authentication", operation_id = "login", request_body = Login, security(()),
-    responses((status = 200, description = "An access token", body = AccessToken)))]
+    responses((status = 200, description = "The tokens of a new session", body = Tokens)))]
 #[post("/v1/auth/login")]
 async fn login(app: web::Data<App>, request: HttpRequest, body: Body) -> Result<HttpResponse> {
     http::params::none(&request)?;
@@ -86,7 +74,7 @@ async fn login(app: web::Data<App>, request: HttpRequest, body: Body) -> Result<
             // Not awaited: an unknown address has nothing to write, and the two must take the same time.
             let app = app.clone();
             actix_web::rt::spawn(async move {
-                if let Err(e) = note_sign_in(&app, credential.person_id, address, false).await {
+                if let Err(e) = note_failure(&app, credential.person_id, address).await {
                     tracing::error!(error = %e, "a failed sign-in was not noted");
                 }
             });
@@ -94,21 +82,21 @@ async fn login(app: web::Data<App>, request: HttpRequest, body: Body) -> Result<
         return Err(Error::refused(Code::InvalidCredentials, "E-mail and password do not match."));
     };
     attempt.succeeded();
-    note_sign_in(&app, *person_id, address, true).await?;
-    let token = app
-        .tokens
-        .issue(person_id.0, Uuid::now_v7(), now.utc(), ACCESS_LIFETIME)
-        .map_err(|e| Error::Internal(e.to_string()))?;
-    Ok(HttpResponse::Ok().json(AccessToken {
-        access_token: token,
-        token_type: "Bearer",
-        expires_in: ACCESS_LIFETIME.num_seconds(),
-    }))
+    let session = beginning(*person_id, Authn::Password, None, &request, address, now);
+    let (person, id) = (session.person_id, session.id);
+    let refresh = app
+        .db
+        .write(move |conn| {
+            people::note_sign_in(conn, person, now, &address.to_string(), true)?;
+            session::store::open(conn, &session)
+        })
+        .await?;
+    tokens(&app, person, id, &refresh, now)
 }
 
-async fn note_sign_in(app: &App, person: PersonId, address: std::net::IpAddr, succeeded: bool) -> Result<()> {
+async fn note_failure(app: &App, person: PersonId, address: std::net::IpAddr) -> Result<()> {
     let at = app.clock.now();
-    app.db.write(move |conn| people::note_sign_in(conn, person, at, &address.to_string(), succeeded)).await
+    app.db.write(move |conn| people::note_sign_in(conn, person, at, &address.to_string(), false)).await
 }
 
 /// What a try that came too soon means to a caller.

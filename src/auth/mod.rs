@@ -1,12 +1,15 @@
 //! Who is asking, how they prove it, and what they may.
 //!
 //! [`keys`], [`token`], [`password`] and [`throttle`] are primitives: they know no database and no HTTP; time is an
-//! argument. [`policy`] holds every permission and who a person is; [`extract`] puts a permission into a handler's
+//! argument. [`policy`] holds every permission and who a person is, [`scope`] what a token is limited to, [`session`] sign-ins that
+//! last; [`extract`] puts a permission into a handler's
 //! signature.
 pub mod extract;
 pub mod http;
 pub mod keys;
 pub mod password;
 pub mod policy;
+pub mod scope;
+pub mod session;
 pub mod throttle;
 pub mod token;

@@ -3,10 +3,11 @@
 //!
 //! A permission is a type, so that a handler's signature says what it needs (`who: Guard<LogDiscovery>`). What depends on
 //! the record (steward, owner, party) is decided where the record is loaded; moves are decided by the lifecycle's gates.
+use super::scope::Scope;
 use crate::{
     Error, Result,
     db::columns::Time,
-    id::{OrganizationId, PersonId},
+    id::{OrganizationId, PersonId, SessionId},
     vocabulary::{Authn, Role},
 };
 use std::collections::BTreeSet;
@@ -24,6 +25,10 @@ pub struct Principal {
     pub organizations: Vec<OrganizationId>,
     /// How they were authenticated.
     pub authn: Authn,
+    /// The session they came in by, if they signed in.
+    pub session: Option<SessionId>,
+    /// What their token is limited to.
+    pub scope: Scope,
     /// The moment of the request: what an embargo is compared with.
     pub at: Time,
 }

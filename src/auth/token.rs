@@ -46,7 +46,9 @@ pub enum TokenError {
 pub struct Claims {
     /// The person.
     pub sub: Uuid,
-    /// This token, or the session it belongs to: whatever [`Tokens::issue`] was given.
+    /// The session.
+    pub sid: Uuid,
+    /// This token.
     pub jti: Uuid,
     /// When it was issued, in whole seconds.
     pub iat: DateTime<Utc>,
@@ -60,6 +62,7 @@ struct Wire {
     iss: String,
     aud: String,
     sub: Uuid,
+    sid: Uuid,
     jti: Uuid,
     iat: i64,
     nbf: i64,
@@ -113,7 +116,7 @@ impl Tokens {
         })
     }
 
-    /// A token for `subject`, good from `now` (cut to the second) for `lifetime` (usually [`ACCESS_LIFETIME`]).
+    /// A token for `subject` in `session`, good from `now` (cut to the second) for `lifetime` (usually [`ACCESS_LIFETIME`]).
     ///
     /// # Errors
     /// [`TokenError::Lifetime`] when `lifetime` is under a second or over [`LONGEST_LIFETIME`]; [`TokenError::Key`] when
@@ -121,6 +124,7 @@ impl Tokens {
     pub fn issue(
         &self,
         subject: Uuid,
+        session: Uuid,
         jti: Uuid,
         now: DateTime<Utc>,
         lifetime: TimeDelta,
@@ -133,6 +137,7 @@ impl Tokens {
             iss: self.issuer.clone(),
             aud: self.audience.clone(),
             sub: subject,
+            sid: session,
             jti,
             iat,
             nbf: iat,
@@ -167,6 +172,7 @@ impl Tokens {
         }
         Some(Claims {
             sub: claims.sub,
+            sid: claims.sid,
             jti: claims.jti,
             iat: DateTime::from_timestamp_secs(claims.iat)?,
             exp: DateTime::from_timestamp_secs(claims.exp)?,

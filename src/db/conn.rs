@@ -59,6 +59,8 @@ const SQLITE_COMMON: &str = "PRAGMA busy_timeout = 5000; PRAGMA foreign_keys = O
      PRAGMA trusted_schema = OFF; PRAGMA temp_store = MEMORY; PRAGMA mmap_size = 268435456;";
 const SQLITE_WRITE: &str = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA cache_size = -65536;";
 const SQLITE_READ: &str = "PRAGMA query_only = ON; PRAGMA cache_size = -16384;";
+/// How long a statement waits on a row another transaction holds, in seconds; also in [`PG_SETUP`].
+pub const LOCK_SECONDS: u32 = 5;
 #[cfg(feature = "postgres")]
 const PG_SETUP: &str = "SET timezone = 'UTC'; SET statement_timeout = '10s'; SET lock_timeout = '5s'; \
      SET idle_in_transaction_session_timeout = '10s'; SET client_min_messages = 'warning';";

@@ -1,4 +1,5 @@
-//! One at a time, for rules that span several records and that no single row's version can guard.
+//! How a transaction gets along with others: turns, for rules that span several records and that no single row's version
+//! can guard; waits that are cut short; and parts that fail alone.
 use super::Conn;
 use crate::Result;
 
@@ -21,4 +22,39 @@ pub fn take_turn(conn: &mut Conn, name: &'static str) -> Result<()> {
             Ok(())
         }
     }
+}
+
+/// Runs a part of a transaction that gives up after a second on a row another transaction holds, where the rest waits
+/// longer. A part that may fail is an [`attempt`], or it takes the transaction with it.
+///
+/// # Errors
+/// What the part says; [`Error::timed_out_waiting`](crate::Error::timed_out_waiting) tells.
+pub fn impatiently<T>(conn: &mut Conn, part: impl FnOnce(&mut Conn) -> Result<T>) -> Result<T> {
+    set_lock_timeout(conn, 1)?;
+    let done = part(conn);
+    set_lock_timeout(conn, super::conn::LOCK_SECONDS)?;
+    done
+}
+
+fn set_lock_timeout(conn: &mut Conn, seconds: u32) -> Result<()> {
+    // Engine-specific: SQLite has one writer, so there is nobody to wait for.
+    match conn {
+        #[cfg(feature = "postgres")]
+        Conn::Pg(c) => {
+            use diesel::connection::SimpleConnection;
+            Ok(c.batch_execute(&format!("SET LOCAL lock_timeout = '{seconds}s'"))?)
+        }
+        Conn::Sqlite(_) => {
+            let _ = seconds;
+            Ok(())
+        }
+    }
+}
+
+/// Runs a part of a transaction in a savepoint: if it fails, its changes alone are taken back.
+///
+/// # Errors
+/// What the part says.
+pub fn attempt<T>(conn: &mut Conn, part: impl FnOnce(&mut Conn) -> Result<T>) -> Result<T> {
+    diesel::Connection::transaction(conn, part)
 }

@@ -14,6 +14,7 @@ use crate::{
     db::{Conn, columns::Time},
     http::{
         self, Links,
+        answer::Answer,
         body::{self, Body},
         etag::IfMatch,
         openapi::{FieldsQuery, IdPath, IfMatchHeader, ListOf, PageQuery},
@@ -259,16 +260,13 @@ async fn list(who: Guard<Read>, request: HttpRequest) -> Result<HttpResponse> {
     responses((status = 201, description = "The new discovery", body = DiscoveryView)))]
 #[post("/v1/discoveries")]
 async fn create(who: Guard<LogDiscovery>, request: HttpRequest, body: Body) -> Result<HttpResponse> {
-    http::params::none(&request)?;
-    let body = body.json().await?;
-    let made = who
-        .write(move |conn, who, context| {
-            let new = body::parse::<NewDiscovery>(body.clone())?;
-            let discovery = change::log(conn, who, context, new, None)?;
-            view(conn, who, discovery)
-        })
-        .await?;
-    Ok(http::created(RecordKind::Discovery, made.id.0, made.version, &made))
+    who.post(&request, body, |conn, who, context, body| {
+        let new = body::parse::<NewDiscovery>(body.clone())?;
+        let discovery = change::log(conn, who, context, new, None)?;
+        let made = view(conn, who, discovery)?;
+        Answer::created(RecordKind::Discovery, made.id.0, made.version, &made)
+    })
+    .await
 }
 
 /// One discovery.
@@ -315,18 +313,15 @@ async fn revise(who: Guard<Revise>, request: HttpRequest, body: Body) -> Result<
     responses((status = 200, description = "The discovery", body = DiscoveryView)))]
 #[post("/v1/discoveries/{id}/lifecycle")]
 async fn change_lifecycle(who: Guard<ManageLifecycles>, request: HttpRequest, body: Body) -> Result<HttpResponse> {
-    http::params::none(&request)?;
     let key = http::key(&request, RecordKind::Discovery)?;
     let if_match = IfMatch::of(&request);
-    let body = body.json().await?;
-    let moved = who
-        .write(move |conn, who, context| {
-            let discovery = store::find(conn, who, key)?;
-            if_match.check(discovery.version)?;
-            let new = body::parse::<NewStanding>(body.clone())?;
-            let moved = migrate::migrate(conn, context, discovery, new)?;
-            view(conn, who, moved)
-        })
-        .await?;
-    Ok(http::changed(moved.version, &moved))
+    who.post(&request, body, move |conn, who, context, body| {
+        let discovery = store::find(conn, who, key)?;
+        if_match.check(discovery.version)?;
+        let new = body::parse::<NewStanding>(body.clone())?;
+        let moved = migrate::migrate(conn, context, discovery, new)?;
+        let moved = view(conn, who, moved)?;
+        Answer::changed(moved.version, &moved)
+    })
+    .await
 }

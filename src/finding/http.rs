@@ -14,6 +14,7 @@ use crate::{
     history::{self, SignatureView},
     http::{
         self, Links,
+        answer::Answer,
         body::{self, Body},
         etag::IfMatch,
         openapi::{FieldsQuery, IdPath, IfMatchHeader, ListOf, PageQuery},
@@ -272,19 +273,16 @@ async fn list_of_trial(who: Guard<Read>, request: HttpRequest) -> Result<HttpRes
     responses((status = 201, description = "The draft", body = FindingView)))]
 #[post("/v1/trials/{id}/findings")]
 async fn create(who: Guard<RecordFinding>, request: HttpRequest, body: Body) -> Result<HttpResponse> {
-    http::params::none(&request)?;
     let key = http::key(&request, RecordKind::Trial)?;
-    let body = body.json().await?;
-    let made = who
-        .write(move |conn, who, context| {
-            let trial = trial::store::find(conn, who, key)?;
-            change::may_record(who, &trial)?;
-            let new = body::parse::<NewFinding>(body.clone())?;
-            let finding = change::record(conn, who, context, &trial, new)?;
-            view(conn, who, finding)
-        })
-        .await?;
-    Ok(http::created(RecordKind::Finding, made.id.0, made.version, &made))
+    who.post(&request, body, move |conn, who, context, body| {
+        let trial = trial::store::find(conn, who, key)?;
+        change::may_record(who, &trial)?;
+        let new = body::parse::<NewFinding>(body.clone())?;
+        let finding = change::record(conn, who, context, &trial, new)?;
+        let made = view(conn, who, finding)?;
+        Answer::created(RecordKind::Finding, made.id.0, made.version, &made)
+    })
+    .await
 }
 
 /// One finding.

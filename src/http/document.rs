@@ -1,7 +1,7 @@
 //! Finishes the OpenAPI document that the handlers' annotations make: what follows from the shape of an operation (its
 //! problems, its security) is said here once, and every body gets an example.
 use super::params::MAX_REPEATED;
-use crate::error::Code;
+use crate::{error::Code, idempotency::LONGEST_KEY};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
 
@@ -13,6 +13,7 @@ pub fn finished(mut document: Value) -> Value {
             let Some(operations) = item.as_object_mut() else { continue };
             for (method, operation) in operations.iter_mut() {
                 if let Some(operation) = operation.as_object_mut() {
+                    add_idempotency_key(path, method, operation);
                     add_problems(path, method, operation);
                     add_headers(path, method, operation);
                     add_examples(operation, &schemas);
@@ -46,6 +47,24 @@ fn add_bounds(node: &mut Value) {
             members.values_mut().for_each(add_bounds);
         }
         _ => {}
+    }
+}
+
+/// Every POST but those of the door may be repeated under a key.
+fn add_idempotency_key(path: &str, method: &str, operation: &mut Map<String, Value>) {
+    if method != "post" || path.starts_with("/v1/auth/") {
+        return;
+    }
+    let parameter = json!({
+        "name": "Idempotency-Key", "in": "header", "required": false,
+        "description": "Names the request, so that sending it again has no second effect: the first answer is given \
+            again for 24 hours",
+        "schema": { "type": "string", "minLength": 1, "maxLength": LONGEST_KEY, "pattern": "^[ -~]+$" },
+        "example": "8e03978e-40d5-43e8-bc93-6894a57f9324",
+    });
+    let parameters = operation.entry("parameters").or_insert_with(|| json!([]));
+    if let Some(parameters) = parameters.as_array_mut() {
+        parameters.push(parameter);
     }
 }
 
@@ -84,6 +103,9 @@ fn problems(path: &str, method: &str, operation: &Map<String, Value>) -> BTreeSe
     }
     if path == "/v1/auth/login" {
         statuses.extend([Code::InvalidCredentials.status(), Code::TooManyRequests.status()]);
+    }
+    if path == "/v1/auth/refresh" {
+        statuses.insert(Code::SessionEnded.status());
     }
     if path == "/v1/signatures/challenges" {
         statuses.insert(Code::VersionMismatch.status());
@@ -125,6 +147,7 @@ fn carries_version(path: &str, method: &str, operation: &Map<String, Value>) -> 
 
 fn add_headers(path: &str, method: &str, operation: &mut Map<String, Value>) {
     let versioned = carries_version(path, method, operation);
+    let repeatable = takes(operation, "header", Some("Idempotency-Key"));
     let Some(responses) = operation.get_mut("responses").and_then(Value::as_object_mut) else { return };
     for (status, response) in responses {
         let mut headers = Map::new();
@@ -132,6 +155,9 @@ fn add_headers(path: &str, method: &str, operation: &mut Map<String, Value>) {
         headers.insert("X-Request-Id".into(), json!({ "description": "The request's id", "schema": { "type": "string", "format": "uuid", "maxLength": 36 } }));
         if status == "201" && !path.ends_with("/transitions") && !path.ends_with("/challenges") {
             headers.insert("Location".into(), text("Where it is", 200));
+        }
+        if repeatable && status.starts_with('2') {
+            headers.insert("Idempotent-Replayed".into(), text("`true` where this answer was given before", 4));
         }
         if versioned && status.starts_with('2') {
             headers.insert("ETag".into(), text("The record's version", 40));

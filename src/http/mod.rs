@@ -1,6 +1,7 @@
 //! What every handler shares: reading parameters and bodies, versions, pages, problems, headers.
 //!
 //! Knows no entity.
+pub mod answer;
 pub mod body;
 pub mod document;
 pub mod etag;
@@ -56,14 +57,6 @@ pub fn record(request: &HttpRequest, version: i64, view: &impl Serialize) -> Res
 /// 200 with a changed record.
 pub fn changed(version: i64, view: &impl Serialize) -> HttpResponse {
     HttpResponse::Ok().insert_header((header::ETAG, etag::of(version))).json(view)
-}
-
-/// 201 with a new record.
-pub fn created(kind: RecordKind, id: uuid::Uuid, version: i64, view: &impl Serialize) -> HttpResponse {
-    HttpResponse::Created()
-        .insert_header((header::LOCATION, Links::of(kind, id).own))
-        .insert_header((header::ETAG, etag::of(version)))
-        .json(view)
 }
 
 /// The one view of a list of one.

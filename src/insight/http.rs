@@ -16,6 +16,7 @@ use crate::{
     finding::{self, store::FindingName},
     http::{
         self, Links,
+        answer::Answer,
         body::{self, Body},
         etag::IfMatch,
         openapi::{FieldsQuery, IdPath, IfMatchHeader, ListOf, PageQuery},
@@ -290,16 +291,13 @@ async fn list(who: Guard<Read>, request: HttpRequest) -> Result<HttpResponse> {
     responses((status = 201, description = "The draft", body = InsightView)))]
 #[post("/v1/insights")]
 async fn create(who: Guard<RaiseInsight>, request: HttpRequest, body: Body) -> Result<HttpResponse> {
-    http::params::none(&request)?;
-    let body = body.json().await?;
-    let made = who
-        .write(move |conn, who, context| {
-            let new = body::parse::<NewInsight>(body.clone())?;
-            let insight = change::raise(conn, who, context, new)?;
-            view(conn, who, insight)
-        })
-        .await?;
-    Ok(http::created(RecordKind::Insight, made.id.0, made.version, &made))
+    who.post(&request, body, |conn, who, context, body| {
+        let new = body::parse::<NewInsight>(body.clone())?;
+        let insight = change::raise(conn, who, context, new)?;
+        let made = view(conn, who, insight)?;
+        Answer::created(RecordKind::Insight, made.id.0, made.version, &made)
+    })
+    .await
 }
 
 /// One insight.

@@ -111,6 +111,8 @@ impl World {
             roles: [role].into(),
             organizations: vec![organization],
             authn: Authn::Password,
+            session: None,
+            scope: crate::auth::scope::Scope::everything(),
             at: self.at,
         }
     }

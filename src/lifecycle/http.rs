@@ -13,15 +13,15 @@ use crate::{
     db::columns::Time,
     http::{
         self, Links,
+        answer::Answer,
         body::{self, Body},
-        etag,
         openapi::{DataOf, FieldsQuery},
         params,
     },
     id::LifecycleId,
     vocabulary::RecordKind,
 };
-use actix_web::{HttpRequest, HttpResponse, get, http::header, post};
+use actix_web::{HttpRequest, HttpResponse, get, post};
 use serde::Serialize;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_actix_web::service_config::ServiceConfig;
@@ -173,16 +173,11 @@ const NEVER_CHANGES: i64 = 1;
     responses((status = 201, description = "The new version", body = LifecycleView)))]
 #[post("/v1/lifecycles")]
 async fn add(who: Guard<ManageLifecycles>, request: HttpRequest, body: Body) -> Result<HttpResponse> {
-    params::none(&request)?;
-    let body = body.json().await?;
-    let added = who
-        .write(move |conn, _, context| {
-            let new = body::parse::<NewLifecycle>(body.clone())?;
-            LifecycleView::added(&change::add(conn, context, new)?)
-        })
-        .await?;
-    Ok(HttpResponse::Created()
-        .insert_header((header::LOCATION, added.links.own.clone()))
-        .insert_header((header::ETAG, etag::of(NEVER_CHANGES)))
-        .json(added))
+    who.post(&request, body, |conn, _, context, body| {
+        let new = body::parse::<NewLifecycle>(body.clone())?;
+        let added = LifecycleView::added(&change::add(conn, context, new)?)?;
+        let location = Some(added.links.own.clone());
+        Ok(Answer { location, ..Answer::made(&added)?.at_version(NEVER_CHANGES) })
+    })
+    .await
 }

@@ -13,6 +13,7 @@ use crate::{
     db::{Conn, columns::Time},
     http::{
         self, Links,
+        answer::Answer,
         body::{self, Body},
         etag::IfMatch,
         openapi::{FieldsQuery, IdPath, IfMatchHeader, ListOf, PageQuery},
@@ -175,16 +176,13 @@ async fn list(who: Guard<Read>, request: HttpRequest) -> Result<HttpResponse> {
     responses((status = 201, description = "The new organization", body = OrganizationView)))]
 #[post("/v1/organizations")]
 async fn create(who: Guard<ManageOrganizations>, request: HttpRequest, body: Body) -> Result<HttpResponse> {
-    http::params::none(&request)?;
-    let body = body.json().await?;
-    let made = who
-        .write(move |conn, _, context| {
-            let new = body::parse::<NewOrganization>(body.clone())?;
-            let organization = change::create(conn, context, new)?;
-            view(conn, organization)
-        })
-        .await?;
-    Ok(http::created(RecordKind::Organization, made.id.0, made.version, &made))
+    who.post(&request, body, |conn, _, context, body| {
+        let new = body::parse::<NewOrganization>(body.clone())?;
+        let organization = change::create(conn, context, new)?;
+        let made = view(conn, organization)?;
+        Answer::created(RecordKind::Organization, made.id.0, made.version, &made)
+    })
+    .await
 }
 
 /// One organization.

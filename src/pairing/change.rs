@@ -2,7 +2,7 @@
 use super::{Counterpart, DECLINED, Pairing, ProposingSide, speaks_for_lab, store};
 use crate::{
     Error, Result,
-    auth::policy::Principal,
+    auth::{policy::Principal, scope::Scope},
     db::{Conn, columns::Time},
     discovery::{self, Discovery},
     error::Code,
@@ -188,6 +188,8 @@ fn reader(conn: &mut Conn, counterpart: Counterpart, at: Time, faults: &mut Faul
                 roles: [Role::Partner].into(),
                 organizations: vec![id],
                 authn: Authn::System,
+                session: None,
+                scope: Scope::everything(),
                 at,
             })
         }),

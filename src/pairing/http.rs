@@ -14,6 +14,7 @@ use crate::{
     discovery::{self, store::DiscoveryName},
     http::{
         self, Links,
+        answer::Answer,
         body::{self, Body},
         openapi::{FieldsQuery, IdPath, ListOf, PageQuery},
         page::{After, PARAMETERS, Page, SortValue},
@@ -217,16 +218,13 @@ async fn list(who: Guard<Read>, request: HttpRequest) -> Result<HttpResponse> {
     responses((status = 201, description = "The new pairing", body = PairingView)))]
 #[post("/v1/pairings")]
 async fn create(who: Guard<ProposePairing>, request: HttpRequest, body: Body) -> Result<HttpResponse> {
-    http::params::none(&request)?;
-    let body = body.json().await?;
-    let made = who
-        .write(move |conn, who, context| {
-            let new = body::parse::<NewPairing>(body.clone())?;
-            let pairing = change::propose(conn, who, context, new)?;
-            view(conn, who, pairing)
-        })
-        .await?;
-    Ok(http::created(RecordKind::Pairing, made.id.0, made.version, &made))
+    who.post(&request, body, |conn, who, context, body| {
+        let new = body::parse::<NewPairing>(body.clone())?;
+        let pairing = change::propose(conn, who, context, new)?;
+        let made = view(conn, who, pairing)?;
+        Answer::created(RecordKind::Pairing, made.id.0, made.version, &made)
+    })
+    .await
 }
 
 /// One pairing.

@@ -143,6 +143,8 @@ mod side_tests {
             roles: [role].into(),
             organizations: organizations.to_vec(),
             authn: Authn::Password,
+            session: None,
+            scope: crate::auth::scope::Scope::everything(),
             at: Time::now(),
         }
     }

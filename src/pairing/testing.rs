@@ -100,6 +100,8 @@ impl World {
             roles: [role].into(),
             organizations: organizations.to_vec(),
             authn: Authn::Password,
+            session: None,
+            scope: crate::auth::scope::Scope::everything(),
             at: Time::now(),
         }
     }

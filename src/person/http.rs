@@ -13,8 +13,9 @@ use crate::{
     db::{Conn, columns::Time},
     http::{
         self, Links,
+        answer::Answer,
         body::{self, Body},
-        etag::{self, IfMatch},
+        etag::IfMatch,
         openapi::{FieldsQuery, IdPath, IfMatchHeader, ListOf, PageQuery},
         page::{After, PARAMETERS, Page, SortValue},
         params::Params,
@@ -25,7 +26,7 @@ use crate::{
     value::{fold, term_of},
     vocabulary::{Modality, OrganizationKind, RecordKind, Role},
 };
-use actix_web::{HttpRequest, HttpResponse, get, http::header, patch, post, put};
+use actix_web::{HttpRequest, HttpResponse, get, patch, post, put};
 use serde::Serialize;
 use serde_json::Value;
 use std::collections::HashSet;
@@ -216,16 +217,13 @@ async fn list(who: Guard<Read>, request: HttpRequest) -> Result<HttpResponse> {
     responses((status = 201, description = "The new person", body = PersonView)))]
 #[post("/v1/people")]
 async fn create(who: Guard<ManagePeople>, request: HttpRequest, body: Body) -> Result<HttpResponse> {
-    http::params::none(&request)?;
-    let body = body.json().await?;
-    let made = who
-        .write(move |conn, who, context| {
-            let new = body::parse::<NewPerson>(body.clone())?;
-            let person = change::create(conn, context, new)?;
-            view(conn, who, person)
-        })
-        .await?;
-    Ok(http::created(RecordKind::Person, made.id.0, made.version, &made))
+    who.post(&request, body, |conn, who, context, body| {
+        let new = body::parse::<NewPerson>(body.clone())?;
+        let person = change::create(conn, context, new)?;
+        let made = view(conn, who, person)?;
+        Answer::created(RecordKind::Person, made.id.0, made.version, &made)
+    })
+    .await
 }
 
 /// One person.
@@ -315,18 +313,15 @@ pub struct OwnedView {
     responses((status = 200, description = "What they own", body = OwnedView)))]
 #[post("/v1/people/{id}/disable")]
 async fn disable(who: Guard<ManagePeople>, request: HttpRequest, body: Body) -> Result<HttpResponse> {
-    http::params::none(&request)?;
     let key = http::key(&request, RecordKind::Person)?;
     let if_match = IfMatch::of(&request);
-    let body = body.json().await?;
-    let (version, owned) = who
-        .write(move |conn, who, context| {
-            let person = store::find(conn, who, key)?;
-            if_match.check(person.version)?;
-            let why = body::parse::<Disabling>(body.clone())?;
-            let disabled = change::disable(conn, context, person, why)?;
-            Ok((disabled.version, store::owned(conn, disabled.id)?))
-        })
-        .await?;
-    Ok(HttpResponse::Ok().insert_header((header::ETAG, etag::of(version))).json(OwnedView { owned }))
+    who.post(&request, body, move |conn, who, context, body| {
+        let person = store::find(conn, who, key)?;
+        if_match.check(person.version)?;
+        let why = body::parse::<Disabling>(body.clone())?;
+        let disabled = change::disable(conn, context, person, why)?;
+        let owned = store::owned(conn, disabled.id)?;
+        Answer::changed(disabled.version, &OwnedView { owned })
+    })
+    .await
 }

@@ -2,7 +2,7 @@
 use super::{Person, Tenure};
 use crate::{
     Error, Result,
-    auth::policy::Principal,
+    auth::{policy::Principal, scope::Scope},
     db::{
         Conn, MultiBackend, Sees, any_of,
         columns::{Doc, Time},
@@ -47,6 +47,8 @@ pub fn principal(conn: &mut Conn, id: PersonId, authn: Authn, at: Time) -> Resul
         roles: roles.0.into_iter().collect(),
         organizations: organizations.0,
         authn,
+        session: None,
+        scope: Scope::everything(),
         at,
     }))
 }

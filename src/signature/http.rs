@@ -5,7 +5,7 @@ use crate::{
     auth::{extract::Guard, policy::Sign},
     db::columns::Time,
     fault::{self, Bounded, Faults},
-    http::{self, body::Body},
+    http::{answer::Answer, body::Body},
     id::{ChallengeId, Key},
     lifecycle::builtin::builtin,
     transition::Order,
@@ -73,33 +73,31 @@ pub struct ChallengeView {
     responses((status = 201, description = "The challenge", body = ChallengeView)))]
 #[post("/v1/signatures/challenges")]
 async fn challenge(who: Guard<Sign>, request: HttpRequest, body: Body) -> Result<HttpResponse> {
-    http::params::none(&request)?;
-    let body = body.json().await?;
-    let new = parse(body)?;
-    let issued = who
-        .write(move |conn, who, context| {
-            let record = app::seen(conn, who, new.record.kind, Key::Id(new.record.id.0))?;
-            if record.version != new.version.0 {
-                return Err(Error::Stale { current: Some(record.version) });
-            }
-            let subject = Subject {
-                challenge: ChallengeId::fresh(),
-                issued_at: context.at,
-                kind: new.record.kind,
-                record: record.id,
-                version: record.version,
-                meaning: new.meaning,
-                transition: &new.transition,
-            };
-            issue(conn, who, &subject, &record.code)
-        })
-        .await?;
-    Ok(HttpResponse::Created().json(ChallengeView {
-        id: issued.id,
-        statement: issued.statement,
-        digest: hex::encode(issued.digest),
-        expires_at: issued.expires_at,
-    }))
+    who.post(&request, body, |conn, who, context, body| {
+        let new = parse(body.clone())?;
+        let record = app::seen(conn, who, new.record.kind, Key::Id(new.record.id.0))?;
+        if record.version != new.version.0 {
+            return Err(Error::Stale { current: Some(record.version) });
+        }
+        let subject = Subject {
+            challenge: ChallengeId::fresh(),
+            issued_at: context.at,
+            kind: new.record.kind,
+            record: record.id,
+            version: record.version,
+            meaning: new.meaning,
+            transition: &new.transition,
+        };
+        let issued = issue(conn, who, &subject, &record.code)?;
+        let view = ChallengeView {
+            id: issued.id,
+            statement: issued.statement,
+            digest: hex::encode(issued.digest),
+            expires_at: issued.expires_at,
+        };
+        Ok(Answer { about: vec![(new.record.kind, record.id)], ..Answer::made(&view)? })
+    })
+    .await
 }
 
 /// The transition must be a body that could be sent; its faults are found now rather than when it is signed.

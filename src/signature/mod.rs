@@ -61,6 +61,8 @@ pub struct Challenge {
     pub attempts: i32,
     /// When it was used.
     pub consumed_at: Option<Time>,
+    /// When its signer was authenticated anew for it at an identity provider.
+    pub authenticated_at: Option<Time>,
 }
 
 /// What is signed: everything a signature must not be moved from.

@@ -30,6 +30,7 @@ pub fn issue(conn: &mut Conn, who: &Principal, subject: &Subject<'_>, code: &str
         expires_at: subject.issued_at.plus_seconds(LIFETIME_SECONDS),
         attempts: 0,
         consumed_at: None,
+        authenticated_at: None,
     };
     diesel::insert_into(challenge::table).values(&new).execute(conn)?;
     Ok(new)

@@ -14,6 +14,7 @@ use crate::{
     discovery, finding,
     http::{
         self, Links,
+        answer::Answer,
         body::{self, Body},
         openapi::{FieldsQuery, IdPath, ListOf, PageQuery},
         page::{After, PARAMETERS, Page, SortValue},
@@ -237,16 +238,13 @@ async fn list(who: Guard<Read>, request: HttpRequest) -> Result<HttpResponse> {
     responses((status = 201, description = "The new transfer", body = TransferView)))]
 #[post("/v1/ownership-transfers")]
 async fn create(who: Guard<TransferOwnership>, request: HttpRequest, body: Body) -> Result<HttpResponse> {
-    http::params::none(&request)?;
-    let body = body.json().await?;
-    let made = who
-        .write(move |conn, who, context| {
-            let new = body::parse::<NewTransfer>(body.clone())?;
-            let transfer = change::propose(conn, who, context, new)?;
-            view(conn, who, transfer)
-        })
-        .await?;
-    Ok(http::created(RecordKind::Transfer, made.id.0, made.version, &made))
+    who.post(&request, body, |conn, who, context, body| {
+        let new = body::parse::<NewTransfer>(body.clone())?;
+        let transfer = change::propose(conn, who, context, new)?;
+        let made = view(conn, who, transfer)?;
+        Answer::created(RecordKind::Transfer, made.id.0, made.version, &made)
+    })
+    .await
 }
 
 /// One ownership transfer.
@@ -303,17 +301,14 @@ async fn answer<B>(
 where
     B: Deserr<crate::fault::Faults> + 'static,
 {
-    http::params::none(&request)?;
     let key = http::key(&request, RecordKind::Transfer)?;
-    let body = body.json().await?;
-    let answered = who
-        .write(move |conn, who, context| {
-            let transfer = store::find(conn, who, key)?;
-            may(who, &transfer)?;
-            let said = body::parse::<B>(body.clone())?;
-            let transfer = act(conn, context, transfer, said)?;
-            view(conn, who, transfer)
-        })
-        .await?;
-    Ok(http::changed(answered.version, &answered))
+    who.post(&request, body, move |conn, who, context, body| {
+        let transfer = store::find(conn, who, key)?;
+        may(who, &transfer)?;
+        let said = body::parse::<B>(body.clone())?;
+        let transfer = act(conn, context, transfer, said)?;
+        let answered = view(conn, who, transfer)?;
+        Answer::changed(answered.version, &answered)
+    })
+    .await
 }

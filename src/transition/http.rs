@@ -12,6 +12,7 @@ use crate::{
     fault,
     http::{
         self,
+        answer::Answer,
         body::Body,
         etag::IfMatch,
         page::{After, PARAMETERS, Page},
@@ -21,7 +22,7 @@ use crate::{
     lifecycle::available,
     signature,
 };
-use actix_web::{HttpRequest, HttpResponse, http::header};
+use actix_web::{HttpRequest, HttpResponse};
 use std::net::IpAddr;
 
 /// The moves of a record, newest first.
@@ -76,16 +77,16 @@ pub async fn make<M: Movable + 'static>(who: Guard<Move>, request: HttpRequest, 
     };
     let (sent, released) = (asked.clone(), answer.map(|a| a.challenge_id));
     let made = who
-        .write(move |conn, who, context| {
+        .repeatable(&request, &asked.body, move |conn, who, context| {
             let event = attempt::<M>(conn, who, context, &sent, checked)?;
-            crate::history::store::transition(conn, who, event)
+            let made = crate::history::store::transition(conn, who, event)?;
+            Ok(Answer::made(&made)?.at_version(made.record.version))
         })
         .await;
     if let (Err(_), Some(Checked { right: true }), Some(challenge)) = (&made, checked, released) {
         who.write(move |conn, _, _| signature::store::release(conn, challenge)).await?;
     }
-    let made = made?;
-    Ok(HttpResponse::Created().insert_header((header::ETAG, http::etag::of(made.record.version))).json(made))
+    made
 }
 
 /// Only the signature of a body, whatever else is wrong with it.

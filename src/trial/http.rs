@@ -15,6 +15,7 @@ use crate::{
     db::columns::Time,
     http::{
         self,
+        answer::Answer,
         body::{self, Body},
         etag::{self, IfMatch},
         openapi::{DataOf, FieldsQuery, IdPath, IfMatchHeader, ListOf, PageQuery},
@@ -156,16 +157,13 @@ async fn list(who: Guard<Read>, request: HttpRequest) -> Result<HttpResponse> {
     responses((status = 201, description = "The new trial", body = TrialView)))]
 #[post("/v1/trials")]
 async fn create(who: Guard<RegisterTrial>, request: HttpRequest, body: Body) -> Result<HttpResponse> {
-    http::params::none(&request)?;
-    let body = body.json().await?;
-    let made = who
-        .write(move |conn, who, context| {
-            let new = body::parse::<NewTrial>(body.clone())?;
-            let trial = change::register(conn, who, context, new)?;
-            view(conn, who, trial)
-        })
-        .await?;
-    Ok(http::created(RecordKind::Trial, made.id.0, made.version, &made))
+    who.post(&request, body, |conn, who, context, body| {
+        let new = body::parse::<NewTrial>(body.clone())?;
+        let trial = change::register(conn, who, context, new)?;
+        let made = view(conn, who, trial)?;
+        Answer::created(RecordKind::Trial, made.id.0, made.version, &made)
+    })
+    .await
 }
 
 /// One trial.

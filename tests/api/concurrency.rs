@@ -1,12 +1,12 @@
 //! Many people at once, over HTTP, on both engines: one wins, the others are told, nothing is lost or done twice.
-use crate::support::{Actor, PASSWORD, Reply, TestApp, on_both_engines};
+use crate::support::{
+    Actor, PASSWORD, TestApp,
+    crowd::{at_once, sent_by, statuses, tallied, tally},
+    on_both_engines,
+};
 use benchside::id::OrganizationId;
 use serde_json::{Value, json};
-use std::{
-    collections::BTreeMap,
-    sync::Barrier,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 on_both_engines!(
     of_64_writers_on_one_record_exactly_one_wins_per_version,
@@ -19,49 +19,6 @@ on_both_engines!(
 );
 
 const WRITERS: usize = 64;
-
-/// Runs each of these at the same moment, in its own thread.
-fn at_once<T: Send>(jobs: Vec<Box<dyn FnOnce() -> T + Send + '_>>) -> Vec<T> {
-    let start = Barrier::new(jobs.len());
-    std::thread::scope(|scope| {
-        let start = &start;
-        let threads: Vec<_> = jobs
-            .into_iter()
-            .map(|job| {
-                scope.spawn(move || {
-                    start.wait();
-                    job()
-                })
-            })
-            .collect();
-        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
-    })
-}
-
-/// The same request, sent by this many at the same moment.
-fn sent_by<'a>(many: usize, request: impl Fn(usize) -> Reply + Send + Sync + 'a) -> Vec<Reply> {
-    let request = &request;
-    at_once((0..many).map(|n| Box::new(move || request(n)) as Box<dyn FnOnce() -> Reply + Send>).collect())
-}
-
-/// How many answers there were of each status and code.
-fn tally(replies: &[Reply]) -> BTreeMap<(u16, String), usize> {
-    let mut tally = BTreeMap::new();
-    for reply in replies {
-        let code = reply.body["code"].as_str().filter(|_| reply.status >= 400).unwrap_or_default();
-        *tally.entry((reply.status, code.to_owned())).or_default() += 1;
-    }
-    tally
-}
-fn tallied<const N: usize>(expected: [(u16, &str, usize); N]) -> BTreeMap<(u16, String), usize> {
-    expected.into_iter().map(|(status, code, n)| ((status, code.to_owned()), n)).collect()
-}
-
-fn statuses(replies: &[Reply]) -> Vec<u16> {
-    let mut statuses: Vec<_> = replies.iter().map(|r| r.status).collect();
-    statuses.sort_unstable();
-    statuses
-}
 
 fn discovery(owner: &Actor, lab: OrganizationId) -> (String, String) {
     let new = json!({ "title": "One of many", "modality": "device", "lab_id": lab });

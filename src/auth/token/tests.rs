@@ -33,7 +33,7 @@ impl Office {
         Self { tokens: Tokens::new(&keys, ISSUER.into(), AUDIENCE.into()).unwrap(), folder, kid, key }
     }
     fn issue(&self) -> String {
-        self.tokens.issue(person(), Uuid::from_u128(8), at(NOW), ACCESS_LIFETIME).unwrap()
+        self.tokens.issue(person(), Uuid::from_u128(9), Uuid::from_u128(8), at(NOW), ACCESS_LIFETIME).unwrap()
     }
     fn header(&self) -> Value {
         json!({ "alg": "EdDSA", "typ": "at+jwt", "kid": self.kid })
@@ -56,7 +56,7 @@ impl Drop for Office {
 }
 
 fn claims() -> Value {
-    json!({ "iss": ISSUER, "aud": AUDIENCE, "sub": person(), "jti": Uuid::from_u128(8),
+    json!({ "iss": ISSUER, "aud": AUDIENCE, "sub": person(), "sid": Uuid::from_u128(9), "jti": Uuid::from_u128(8),
             "iat": NOW, "nbf": NOW, "exp": NOW + 900 })
 }
 fn with(mut object: Value, name: &str, value: Value) -> Value {
@@ -79,7 +79,8 @@ fn signed(key: &SigningKey, header: &str, claims: &str) -> String {
 fn what_is_issued_is_believed_for_its_life_and_no_longer() {
     let office = Office::open();
     let token = office.issue();
-    let expected = Claims { sub: person(), jti: Uuid::from_u128(8), iat: at(NOW), exp: at(NOW + 900) };
+    let expected =
+        Claims { sub: person(), sid: Uuid::from_u128(9), jti: Uuid::from_u128(8), iat: at(NOW), exp: at(NOW + 900) };
     assert_eq!(office.tokens.verify(&token, at(NOW)), Some(expected.clone()));
     assert_eq!(office.tokens.verify(&token, at(NOW + 899) + TimeDelta::milliseconds(999)), Some(expected));
     assert_eq!(office.tokens.verify(&token, at(NOW + 900)), None);
@@ -109,7 +110,7 @@ fn a_token_forged_with_nothing_wrong_is_believed() {
 #[test]
 fn lifetimes_have_bounds() {
     let office = Office::open();
-    let issue = |life| office.tokens.issue(person(), person(), at(NOW), life);
+    let issue = |life| office.tokens.issue(person(), person(), person(), at(NOW), life);
     for life in [TimeDelta::zero(), TimeDelta::milliseconds(999), TimeDelta::seconds(-5), TimeDelta::seconds(3601)] {
         assert!(matches!(issue(life), Err(TokenError::Lifetime)), "{life}");
     }
@@ -125,7 +126,10 @@ fn an_older_key_still_verifies() {
     std::fs::copy(newer.folder.join(&name), office.folder.join(&name)).unwrap();
     let both = Tokens::new(&Keys::open(&office.folder).unwrap(), ISSUER.into(), AUDIENCE.into()).unwrap();
     assert!(both.verify(&old, at(NOW)).is_some());
-    assert!(newer.accepts(&both.issue(person(), person(), at(NOW), ACCESS_LIFETIME).unwrap()), "the newer key signs");
+    assert!(
+        newer.accepts(&both.issue(person(), person(), person(), at(NOW), ACCESS_LIFETIME).unwrap()),
+        "the newer key signs"
+    );
     assert!(both.verify(&newer.issue(), at(NOW)).is_some());
     assert!(!office.accepts(&newer.issue()), "an unknown kid");
 }

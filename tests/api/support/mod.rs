@@ -1,5 +1,6 @@
 //! The stage on which the stories play: a served app on a fresh database, and people who act on it.
 mod actor;
+pub mod crowd;
 
 pub use actor::{Actor, Reply};
 
@@ -10,10 +11,12 @@ use benchside::{
     auth::{
         keys::Keys,
         password::{Cost, Passwords, Secret},
+        session::{self, Session},
+        token::ACCESS_LIFETIME,
     },
     config::assemble,
     db::{Conn, Db, Settings},
-    id::OrganizationId,
+    id::{OrganizationId, PersonId, SessionId},
     ledger::Context,
     vocabulary::{Authn, OrganizationKind, Role},
 };
@@ -144,9 +147,28 @@ impl TestApp {
             benchside::person::change::set_password_hash(conn, person.id, &hash, context.at)?;
             Ok(person.id)
         });
-        let now = self.app.clock.now().utc();
-        let token = self.app.tokens.issue(id.0, Uuid::now_v7(), now, benchside::auth::token::ACCESS_LIFETIME).unwrap();
+        let token = self.token_of(id);
         Actor { id, name: name.into(), email, token, base: self.base.clone() }
+    }
+
+    /// An access token of a new session.
+    pub fn token_of(&self, id: PersonId) -> String {
+        let now = self.app.clock.now();
+        let session = Session {
+            id: SessionId::fresh(),
+            person_id: id,
+            authn: Authn::Password,
+            issuer: None,
+            client: None,
+            address: None,
+            created_at: now,
+            last_used_at: now,
+            expires_at: Session::expiry(now, now),
+            ended_at: None,
+        };
+        let sid = session.id.0;
+        self.write(move |conn, _| session::store::open(conn, &session));
+        self.app.tokens.issue(id.0, sid, Uuid::now_v7(), now.utc(), ACCESS_LIFETIME).unwrap()
     }
 
     pub fn scientist(&self, name: &str, lab: OrganizationId) -> Actor {
@@ -167,7 +189,7 @@ impl TestApp {
 
     /// A caller without a token.
     pub fn anonymous(&self) -> Actor {
-        let id = benchside::id::PersonId::of(Uuid::nil());
+        let id = PersonId::of(Uuid::nil());
         Actor { id, name: "nobody".into(), email: String::new(), token: String::new(), base: self.base.clone() }
     }
 }

@@ -1,0 +1,10 @@
+DROP INDEX sign_in_by_time;
+DROP INDEX signature_challenge_by_end;
+DROP TABLE idempotency;
+DROP TABLE oidc_login;
+ALTER TABLE signature_challenge DROP COLUMN authenticated_at;
+DROP TABLE identity;
+DROP TABLE invitation;
+DROP TABLE personal_token;
+DROP TABLE refresh_token;
+DROP TABLE session;

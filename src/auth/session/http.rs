@@ -1,0 +1,114 @@
+//! Routes of sessions: refreshing and signing out.
+use super::{OpaqueToken, Session, store};
+use crate::{
+    Error, Result,
+    app::App,
+    auth::token::ACCESS_LIFETIME,
+    db::{Conn, columns::Time},
+    error::Code,
+    fault::{Faults, Text},
+    http::{
+        self,
+        body::{self, Body},
+    },
+    id::{PersonId, SessionId},
+    vocabulary::Authn,
+};
+use actix_web::{HttpRequest, HttpResponse, http::header, post, web};
+use deserr::Deserr;
+use serde::Serialize;
+use std::net::IpAddr;
+use utoipa::ToSchema;
+use utoipa_actix_web::service_config::ServiceConfig;
+use uuid::Uuid;
+
+/// Mounts the routes.
+pub fn routes(cfg: &mut ServiceConfig) {
+    cfg.service(refresh_tokens);
+}
+
+/// An access token (RFC 6750) and the refresh token that brings the next one (RFC 6749).
+#[derive(Serialize, ToSchema)]
+pub struct Tokens {
+    /// A JWT; opaque to clients.
+    #[schema(max_length = 4096, example = "eyJ0eXAiOiJhdCtqd3QifQ.e30.c2lnbmF0dXJl")]
+    pub access_token: String,
+    /// Always `Bearer`.
+    #[schema(max_length = 10, example = "Bearer")]
+    pub token_type: &'static str,
+    /// Seconds.
+    #[schema(minimum = 1, maximum = 3600, example = 900)]
+    pub expires_in: i64,
+    /// Good once, for `/v1/auth/refresh`.
+    #[schema(max_length = 47, example = "bsr_0Wx4k5o2mS8d3V9fQ7aZ1cL6eR0tY2uI4pO8hJ5gK3b")]
+    pub refresh_token: String,
+}
+
+/// A session that begins now.
+pub fn beginning(
+    who: PersonId,
+    authn: Authn,
+    issuer: Option<String>,
+    request: &HttpRequest,
+    address: IpAddr,
+    at: Time,
+) -> Session {
+    let client = request.headers().get(header::USER_AGENT).and_then(|agent| agent.to_str().ok());
+    Session {
+        id: SessionId::fresh(),
+        person_id: who,
+        authn,
+        issuer,
+        client: client.map(|agent| agent.chars().take(200).collect()),
+        address: Some(address.to_string()),
+        created_at: at,
+        last_used_at: at,
+        expires_at: Session::expiry(at, at),
+        ended_at: None,
+    }
+}
+
+/// 200 with the tokens of a session.
+///
+/// # Errors
+/// When the token key cannot sign.
+pub fn tokens(app: &App, who: PersonId, session: SessionId, refresh: &OpaqueToken, at: Time) -> Result<HttpResponse> {
+    let issued = app.tokens.issue(who.0, session.0, Uuid::now_v7(), at.utc(), ACCESS_LIFETIME);
+    Ok(HttpResponse::Ok().json(Tokens {
+        access_token: issued.map_err(|e| Error::Internal(e.to_string()))?,
+        token_type: "Bearer",
+        expires_in: ACCESS_LIFETIME.num_seconds(),
+        refresh_token: refresh.expose().to_owned(),
+    }))
+}
+
+/// A refresh token.
+#[derive(Debug, Clone, Deserr, ToSchema)]
+#[deserr(error = Faults, deny_unknown_fields)]
+#[schema(example = json!({ "refresh_token": "bsr_0Wx4k5o2mS8d3V9fQ7aZ1cL6eR0tY2uI4pO8hJ5gK3b" }))]
+pub struct Refreshing {
+    /// The newest of the session.
+    pub refresh_token: Text<1, 200>,
+}
+
+/// Trades a refresh token for new tokens. Each is good once: used again after ten seconds, or after its successor was
+/// used, it ends the session.
+#[utoipa::path(tag = "Authentication", operation_id = "refresh_tokens", request_body = Refreshing, security(()),
+    responses((status = 200, description = "The next tokens", body = Tokens)))]
+#[post("/v1/auth/refresh")]
+async fn refresh_tokens(app: web::Data<App>, request: HttpRequest, body: Body) -> Result<HttpResponse> {
+    http::params::none(&request)?;
+    let Refreshing { refresh_token } = body::parse(body.json().await?)?;
+    let refused =
+        || Error::refused(Code::SessionEnded, "The refresh token is used up, expired or none: sign in again.");
+    let presented = OpaqueToken::presented(OpaqueToken::REFRESH, &refresh_token.0).ok_or_else(refused)?;
+    let at = app.clock.now();
+    match app.db.write(move |conn: &mut Conn| store::refresh(conn, &presented, at)).await? {
+        store::Refreshed::Next { person, session, token } => tokens(&app, person, session, &token, at),
+        store::Refreshed::Replayed(session) => {
+            tracing::warn!(%session, "a refresh token was used twice: the session has ended");
+            Err(refused())
+        }
+        store::Refreshed::Refused => Err(refused()),
+    }
+}
