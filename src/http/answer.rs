@@ -1,15 +1,14 @@
 //! What a POST answers, before it is an HTTP response: decided inside the transaction, so that it can be kept there.
-use super::{Links, etag, to_value};
-use crate::{Result, vocabulary::RecordKind};
+use super::{Links, etag};
+use crate::{Error, Result, vocabulary::RecordKind};
 use actix_web::{
     HttpResponse,
     http::{
         StatusCode,
-        header::{self, HeaderName, HeaderValue},
+        header::{self, ContentType, HeaderName, HeaderValue},
     },
 };
 use serde::Serialize;
-use serde_json::Value;
 use uuid::Uuid;
 
 const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
@@ -23,8 +22,8 @@ pub struct Answer {
     pub location: Option<String>,
     /// The version of the record it is about.
     pub etag: Option<String>,
-    /// JSON; null for none.
-    pub body: Value,
+    /// JSON text; none for no body.
+    pub body: Option<String>,
     /// Records it is about that its body does not name by id and code.
     pub about: Vec<(RecordKind, Uuid)>,
     /// JSON pointers of what is shown once and never kept.
@@ -36,29 +35,21 @@ pub struct Answer {
 impl Answer {
     /// No body, no headers.
     pub const fn empty(status: u16) -> Self {
-        Self {
-            status,
-            location: None,
-            etag: None,
-            body: Value::Null,
-            about: Vec::new(),
-            once: Vec::new(),
-            replayed: false,
-        }
+        Self { status, location: None, etag: None, body: None, about: Vec::new(), once: Vec::new(), replayed: false }
     }
     /// 200 with a body.
     ///
     /// # Errors
     /// For what JSON cannot hold.
     pub fn ok(view: &impl Serialize) -> Result<Self> {
-        Ok(Self { body: to_value(view)?, ..Self::empty(200) })
+        Ok(Self { body: Some(to_text(view)?), ..Self::empty(200) })
     }
     /// 201 with a body.
     ///
     /// # Errors
     /// For what JSON cannot hold.
     pub fn made(view: &impl Serialize) -> Result<Self> {
-        Ok(Self { body: to_value(view)?, ..Self::empty(201) })
+        Ok(Self { body: Some(to_text(view)?), ..Self::empty(201) })
     }
     /// 201 with a new record.
     ///
@@ -91,6 +82,13 @@ impl Answer {
         if self.replayed {
             response.insert_header((REPLAYED, HeaderValue::from_static("true")));
         }
-        if self.body.is_null() { response.finish() } else { response.json(self.body) }
+        match self.body {
+            Some(body) => response.content_type(ContentType::json()).body(body),
+            None => response.finish(),
+        }
     }
+}
+
+fn to_text(view: &impl Serialize) -> Result<String> {
+    serde_json::to_string(view).map_err(|e| Error::Internal(e.to_string()))
 }

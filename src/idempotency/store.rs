@@ -70,15 +70,10 @@ fn find(conn: &mut Conn, who: PersonId, request: &Repeatable, at: Time) -> Resul
         .optional()?;
     let Some((digest, status, location, etag, records, body)) = row else { return Ok(None) };
     let unreadable = || Error::Internal("a kept answer cannot be read".into());
-    let (Some(status), Some(body)) = (status, body) else { return Err(unreadable()) };
+    let status = status.ok_or_else(unreadable)?;
     Ok(Some(Claim::Kept {
         digest: digest.try_into().map_err(|_| unreadable())?,
-        answer: Answer {
-            location,
-            etag,
-            body: serde_json::from_str(&body).map_err(|_| unreadable())?,
-            ..Answer::empty(u16::try_from(status).map_err(|_| unreadable())?)
-        },
+        answer: Answer { location, etag, body, ..Answer::empty(u16::try_from(status).map_err(|_| unreadable())?) },
         records: records.map(|r| r.0).unwrap_or_default(),
     }))
 }
@@ -103,19 +98,26 @@ fn insert(conn: &mut Conn, who: PersonId, request: &Repeatable, at: Time) -> Res
 ///
 /// # Errors
 /// What the database says.
-pub fn keep(conn: &mut Conn, who: PersonId, request: &Repeatable, answer: &Answer, records: &Records) -> Result<()> {
-    let mut body = answer.body.clone();
-    for secret in &answer.once {
-        if let Some(value) = body.pointer_mut(secret) {
-            *value = Value::Null;
+pub fn keep(
+    conn: &mut Conn,
+    who: PersonId,
+    request: &Repeatable,
+    answer: &Answer,
+    records: &Records,
+    mut body: Value,
+) -> Result<()> {
+    for pointer in &answer.once {
+        if let Some(secret) = body.pointer_mut(pointer) {
+            *secret = Value::Null;
         }
     }
+    let text = if answer.once.is_empty() { answer.body.clone() } else { Some(body.to_string()) };
     let kept = (
         idempotency::status.eq(i32::from(answer.status)),
         idempotency::location.eq(&answer.location),
         idempotency::etag.eq(&answer.etag),
         idempotency::records.eq(Doc(records.clone())),
-        idempotency::body.eq(body.to_string()),
+        idempotency::body.eq(text),
     );
     diesel::update(idempotency::table.find((who, &request.route, &request.key))).set(kept).execute(conn)?;
     Ok(())
