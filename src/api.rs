@@ -2,7 +2,7 @@
 use crate::{
     Error, Result,
     app::App,
-    auth, discovery,
+    auth, bulk, discovery,
     error::Code,
     finding,
     http::{document, metrics, metrics::Metrics, openapi::Problem, problem},
@@ -66,6 +66,7 @@ fn routes(cfg: &mut ServiceConfig) {
         .configure(pairing::http::routes)
         .configure(transfer::http::routes)
         .configure(pipeline::http::routes)
+        .configure(bulk::http::routes)
         .service(live)
         .service(ready)
         .service(metrics_text)

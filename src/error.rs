@@ -50,6 +50,7 @@ codes! {
     SignatureInvalid = "signature_invalid", 409, "The signature does not fit";
     ShareFirst = "share_first", 409, "They cannot see the discovery: share it first";
     Conflict = "conflict", 409, "That conflicts with what is there";
+    BatchRefused = "batch_refused", 409, "Items of an atomic batch were refused";
     InProgress = "in_progress", 409, "The first request under this key is still running";
     VersionMismatch = "version_mismatch", 412, "The record has changed since you read it";
     TooLarge = "too_large", 413, "The body is too large";

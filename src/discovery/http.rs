@@ -11,6 +11,7 @@ use crate::{
         extract::Guard,
         policy::{LogDiscovery, ManageLifecycles, Principal, Read, Revise},
     },
+    bulk::{BatchOf, Results},
     db::{Conn, columns::Time},
     http::{
         self, Links,
@@ -23,6 +24,7 @@ use crate::{
     },
     id::{DiscoveryId, InsightId},
     insight::{self, store::InsightName},
+    ledger::Context,
     organization::{self, store::OrganizationName},
     person::{
         self,
@@ -33,6 +35,7 @@ use crate::{
 };
 use actix_web::{HttpRequest, HttpResponse, get, patch, post};
 use serde::Serialize;
+use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_actix_web::service_config::ServiceConfig;
 
@@ -40,6 +43,7 @@ use utoipa_actix_web::service_config::ServiceConfig;
 pub fn routes(cfg: &mut ServiceConfig) {
     cfg.service(list)
         .service(create)
+        .service(create_many)
         .service(read)
         .service(revise)
         .service(change_lifecycle)
@@ -260,14 +264,25 @@ async fn list(who: Guard<Read>, request: HttpRequest) -> Result<HttpResponse> {
     responses((status = 201, description = "The new discovery", body = DiscoveryView)))]
 #[post("/v1/discoveries")]
 async fn create(who: Guard<LogDiscovery>, request: HttpRequest, body: Body) -> Result<HttpResponse> {
-    who.post(&request, body, |conn, who, context, body| {
-        let new = body::parse::<NewDiscovery>(body.clone())?;
-        let discovery = change::log(conn, who, context, new, None)?;
-        let made = view(conn, who, discovery)?;
-        Answer::created(RecordKind::Discovery, made.id.0, made.version, &made)
-    })
-    .await
+    who.post(&request, body, create_one).await
 }
+
+fn create_one(conn: &mut Conn, who: &Principal, context: &Context, body: &Value) -> Result<Answer> {
+    let new = body::parse::<NewDiscovery>(body.clone())?;
+    let discovery = change::log(conn, who, context, new, None)?;
+    let made = view(conn, who, discovery)?;
+    Answer::created(RecordKind::Discovery, made.id.0, made.version, &made)
+}
+
+crate::bulk::http::batch_route!(
+    "Discoveries",
+    "log_discoveries",
+    "/v1/discoveries/batch",
+    LogDiscovery,
+    NewDiscovery,
+    DiscoveryView,
+    create_one
+);
 
 /// One discovery.
 #[utoipa::path(tag = "Discoveries", operation_id = "get_discovery", params(IdPath, FieldsQuery),

@@ -10,7 +10,9 @@ use crate::{
         extract::Guard,
         policy::{Principal, Read, RecordFinding, Revise},
     },
+    bulk::{BatchOf, Results},
     db::{Conn, columns::Time},
+    fault::Faults,
     history::{self, SignatureView},
     http::{
         self, Links,
@@ -21,8 +23,9 @@ use crate::{
         page::{After, PARAMETERS, Page, SortValue},
         params::Params,
     },
-    id::{FindingId, Key},
+    id::{FindingId, Key, TrialId},
     identifier::CalendarDate,
+    ledger::Context,
     person::{
         self,
         store::{OwnerView, PersonName},
@@ -33,13 +36,23 @@ use crate::{
 };
 use actix_web::{HttpRequest, HttpResponse, get, patch, post};
 use serde::Serialize;
-use utoipa::{IntoParams, ToSchema};
+use serde_json::Value;
+use std::borrow::Cow;
+use utoipa::{
+    IntoParams, PartialSchema, ToSchema,
+    openapi::{
+        RefOr,
+        schema::{AllOfBuilder, ObjectBuilder, Schema},
+    },
+};
 use utoipa_actix_web::service_config::ServiceConfig;
+use uuid::Uuid;
 
 /// Mounts the routes.
 pub fn routes(cfg: &mut ServiceConfig) {
     cfg.service(list_of_trial)
         .service(create)
+        .service(create_many)
         .service(list)
         .service(read)
         .service(revise)
@@ -274,16 +287,54 @@ async fn list_of_trial(who: Guard<Read>, request: HttpRequest) -> Result<HttpRes
 #[post("/v1/trials/{id}/findings")]
 async fn create(who: Guard<RecordFinding>, request: HttpRequest, body: Body) -> Result<HttpResponse> {
     let key = http::key(&request, RecordKind::Trial)?;
-    who.post(&request, body, move |conn, who, context, body| {
-        let trial = trial::store::find(conn, who, key)?;
-        change::may_record(who, &trial)?;
-        let new = body::parse::<NewFinding>(body.clone())?;
-        let finding = change::record(conn, who, context, &trial, new)?;
-        let made = view(conn, who, finding)?;
-        Answer::created(RecordKind::Finding, made.id.0, made.version, &made)
-    })
-    .await
+    who.post(&request, body, move |conn, who, context, body| create_one(conn, who, context, key, body)).await
 }
+
+fn create_one(conn: &mut Conn, who: &Principal, context: &Context, trial: Key, body: &Value) -> Result<Answer> {
+    let trial = trial::store::find(conn, who, trial)?;
+    change::may_record(who, &trial)?;
+    let new = body::parse::<NewFinding>(body.clone())?;
+    let finding = change::record(conn, who, context, &trial, new)?;
+    let made = view(conn, who, finding)?;
+    Answer::created(RecordKind::Finding, made.id.0, made.version, &made)
+}
+
+/// One of many findings: a finding, and the trial it is of.
+struct FindingOfTrial;
+impl PartialSchema for FindingOfTrial {
+    fn schema() -> RefOr<Schema> {
+        let trial = ObjectBuilder::new().property("trial_id", TrialId::schema()).required("trial_id");
+        AllOfBuilder::new().item(NewFinding::schema()).item(trial).into()
+    }
+}
+impl ToSchema for FindingOfTrial {
+    fn name() -> Cow<'static, str> {
+        "FindingOfTrial".into()
+    }
+}
+
+/// The trial is named in the body, where a request of its own names it in the path.
+fn create_of_trial(conn: &mut Conn, who: &Principal, context: &Context, body: &Value) -> Result<Answer> {
+    let mut finding = body.clone();
+    let named = finding.as_object_mut().and_then(|members| members.remove("trial_id"));
+    let trial = named.as_ref().and_then(Value::as_str).and_then(|id| Uuid::parse_str(id).ok());
+    let Some(trial) = trial else {
+        let mut faults = Faults::at("/trial_id", "invalid_format", "must be the UUID of a trial");
+        faults.0.extend(body::faults_of::<NewFinding>(finding).0);
+        return Err(faults.into());
+    };
+    create_one(conn, who, context, Key::Id(trial), &finding)
+}
+
+crate::bulk::http::batch_route!(
+    "Findings",
+    "record_findings",
+    "/v1/findings/batch",
+    RecordFinding,
+    FindingOfTrial,
+    FindingView,
+    create_of_trial
+);
 
 /// One finding.
 #[utoipa::path(tag = "Findings", operation_id = "get_finding", params(IdPath, FieldsQuery),

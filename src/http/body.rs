@@ -62,6 +62,11 @@ impl Body {
     }
 }
 
+/// What is wrong with a body of this type.
+pub fn faults_of<T: Deserr<Faults>>(body: Value) -> Faults {
+    fault::read::<T>(body).err().unwrap_or_default()
+}
+
 /// Reads a body into its type.
 ///
 /// # Errors

@@ -11,6 +11,7 @@ use crate::{
         extract::Guard,
         policy::{Principal, RaiseInsight, Read, Revise},
     },
+    bulk::{BatchOf, Results},
     db::{Conn, columns::Time},
     discovery::{self, store::DiscoveryName},
     finding::{self, store::FindingName},
@@ -24,6 +25,7 @@ use crate::{
         params::Params,
     },
     id::InsightId,
+    ledger::Context,
     organization::{self, store::OrganizationName},
     person::{
         self,
@@ -34,6 +36,7 @@ use crate::{
 };
 use actix_web::{HttpRequest, HttpResponse, get, patch, post};
 use serde::Serialize;
+use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_actix_web::service_config::ServiceConfig;
 
@@ -41,6 +44,7 @@ use utoipa_actix_web::service_config::ServiceConfig;
 pub fn routes(cfg: &mut ServiceConfig) {
     cfg.service(list)
         .service(create)
+        .service(create_many)
         .service(read)
         .service(revise)
         .service(list_transitions)
@@ -291,14 +295,25 @@ async fn list(who: Guard<Read>, request: HttpRequest) -> Result<HttpResponse> {
     responses((status = 201, description = "The draft", body = InsightView)))]
 #[post("/v1/insights")]
 async fn create(who: Guard<RaiseInsight>, request: HttpRequest, body: Body) -> Result<HttpResponse> {
-    who.post(&request, body, |conn, who, context, body| {
-        let new = body::parse::<NewInsight>(body.clone())?;
-        let insight = change::raise(conn, who, context, new)?;
-        let made = view(conn, who, insight)?;
-        Answer::created(RecordKind::Insight, made.id.0, made.version, &made)
-    })
-    .await
+    who.post(&request, body, create_one).await
 }
+
+fn create_one(conn: &mut Conn, who: &Principal, context: &Context, body: &Value) -> Result<Answer> {
+    let new = body::parse::<NewInsight>(body.clone())?;
+    let insight = change::raise(conn, who, context, new)?;
+    let made = view(conn, who, insight)?;
+    Answer::created(RecordKind::Insight, made.id.0, made.version, &made)
+}
+
+crate::bulk::http::batch_route!(
+    "Insights",
+    "raise_insights",
+    "/v1/insights/batch",
+    RaiseInsight,
+    NewInsight,
+    InsightView,
+    create_one
+);
 
 /// One insight.
 #[utoipa::path(tag = "Insights", operation_id = "get_insight", params(IdPath, FieldsQuery),

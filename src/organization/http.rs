@@ -8,8 +8,9 @@ use crate::{
     Result,
     auth::{
         extract::Guard,
-        policy::{ManageOrganizations, Read},
+        policy::{ManageOrganizations, Principal, Read},
     },
+    bulk::{BatchOf, Results},
     db::{Conn, columns::Time},
     http::{
         self, Links,
@@ -22,17 +23,19 @@ use crate::{
     },
     id::OrganizationId,
     identifier::Ror,
+    ledger::Context,
     value::{Condition, fold, term_of},
     vocabulary::{OrganizationKind, RecordKind},
 };
 use actix_web::{HttpRequest, HttpResponse, get, patch, post};
 use serde::Serialize;
+use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_actix_web::service_config::ServiceConfig;
 
 /// Mounts the routes.
 pub fn routes(cfg: &mut ServiceConfig) {
-    cfg.service(list).service(create).service(read).service(revise).service(list_history);
+    cfg.service(list).service(create).service(create_many).service(read).service(revise).service(list_history);
 }
 
 crate::history::http::history_route!(
@@ -176,14 +179,25 @@ async fn list(who: Guard<Read>, request: HttpRequest) -> Result<HttpResponse> {
     responses((status = 201, description = "The new organization", body = OrganizationView)))]
 #[post("/v1/organizations")]
 async fn create(who: Guard<ManageOrganizations>, request: HttpRequest, body: Body) -> Result<HttpResponse> {
-    who.post(&request, body, |conn, _, context, body| {
-        let new = body::parse::<NewOrganization>(body.clone())?;
-        let organization = change::create(conn, context, new)?;
-        let made = view(conn, organization)?;
-        Answer::created(RecordKind::Organization, made.id.0, made.version, &made)
-    })
-    .await
+    who.post(&request, body, create_one).await
 }
+
+fn create_one(conn: &mut Conn, _: &Principal, context: &Context, body: &Value) -> Result<Answer> {
+    let new = body::parse::<NewOrganization>(body.clone())?;
+    let organization = change::create(conn, context, new)?;
+    let made = view(conn, organization)?;
+    Answer::created(RecordKind::Organization, made.id.0, made.version, &made)
+}
+
+crate::bulk::http::batch_route!(
+    "Organizations",
+    "create_organizations",
+    "/v1/organizations/batch",
+    ManageOrganizations,
+    NewOrganization,
+    OrganizationView,
+    create_one
+);
 
 /// One organization.
 #[utoipa::path(tag = "Organizations", operation_id = "get_organization", params(IdPath, FieldsQuery),

@@ -10,6 +10,7 @@ use crate::{
         extract::Guard,
         policy::{Principal, ProposePairing, Read},
     },
+    bulk::{BatchOf, Results},
     db::{Conn, columns::Time},
     discovery::{self, store::DiscoveryName},
     http::{
@@ -21,6 +22,7 @@ use crate::{
         params::Params,
     },
     id::PairingId,
+    ledger::Context,
     organization::{self, store::OrganizationName},
     person::{
         self,
@@ -38,6 +40,7 @@ use utoipa_actix_web::service_config::ServiceConfig;
 pub fn routes(cfg: &mut ServiceConfig) {
     cfg.service(list)
         .service(create)
+        .service(create_many)
         .service(read)
         .service(list_transitions)
         .service(make_transition)
@@ -218,14 +221,25 @@ async fn list(who: Guard<Read>, request: HttpRequest) -> Result<HttpResponse> {
     responses((status = 201, description = "The new pairing", body = PairingView)))]
 #[post("/v1/pairings")]
 async fn create(who: Guard<ProposePairing>, request: HttpRequest, body: Body) -> Result<HttpResponse> {
-    who.post(&request, body, |conn, who, context, body| {
-        let new = body::parse::<NewPairing>(body.clone())?;
-        let pairing = change::propose(conn, who, context, new)?;
-        let made = view(conn, who, pairing)?;
-        Answer::created(RecordKind::Pairing, made.id.0, made.version, &made)
-    })
-    .await
+    who.post(&request, body, create_one).await
 }
+
+fn create_one(conn: &mut Conn, who: &Principal, context: &Context, body: &Value) -> Result<Answer> {
+    let new = body::parse::<NewPairing>(body.clone())?;
+    let pairing = change::propose(conn, who, context, new)?;
+    let made = view(conn, who, pairing)?;
+    Answer::created(RecordKind::Pairing, made.id.0, made.version, &made)
+}
+
+crate::bulk::http::batch_route!(
+    "Pairings",
+    "propose_pairings",
+    "/v1/pairings/batch",
+    ProposePairing,
+    NewPairing,
+    PairingView,
+    create_one
+);
 
 /// One pairing.
 #[utoipa::path(tag = "Pairings", operation_id = "get_pairing", params(IdPath, FieldsQuery),

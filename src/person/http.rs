@@ -10,6 +10,7 @@ use crate::{
         extract::Guard,
         policy::{ManagePeople, Principal, Read, ReviseProfile},
     },
+    bulk::{BatchOf, Results},
     db::{Conn, columns::Time},
     http::{
         self, Links,
@@ -22,6 +23,7 @@ use crate::{
     },
     id::{OrganizationId, PersonId},
     identifier::Orcid,
+    ledger::Context,
     organization,
     value::{fold, term_of},
     vocabulary::{Modality, OrganizationKind, RecordKind, Role},
@@ -37,6 +39,7 @@ use utoipa_actix_web::service_config::ServiceConfig;
 pub fn routes(cfg: &mut ServiceConfig) {
     cfg.service(list)
         .service(create)
+        .service(create_many)
         .service(read)
         .service(revise)
         .service(replace_memberships)
@@ -217,14 +220,25 @@ async fn list(who: Guard<Read>, request: HttpRequest) -> Result<HttpResponse> {
     responses((status = 201, description = "The new person", body = PersonView)))]
 #[post("/v1/people")]
 async fn create(who: Guard<ManagePeople>, request: HttpRequest, body: Body) -> Result<HttpResponse> {
-    who.post(&request, body, |conn, who, context, body| {
-        let new = body::parse::<NewPerson>(body.clone())?;
-        let person = change::create(conn, context, new)?;
-        let made = view(conn, who, person)?;
-        Answer::created(RecordKind::Person, made.id.0, made.version, &made)
-    })
-    .await
+    who.post(&request, body, create_one).await
 }
+
+fn create_one(conn: &mut Conn, who: &Principal, context: &Context, body: &Value) -> Result<Answer> {
+    let new = body::parse::<NewPerson>(body.clone())?;
+    let person = change::create(conn, context, new)?;
+    let made = view(conn, who, person)?;
+    Answer::created(RecordKind::Person, made.id.0, made.version, &made)
+}
+
+crate::bulk::http::batch_route!(
+    "People",
+    "create_people",
+    "/v1/people/batch",
+    ManagePeople,
+    NewPerson,
+    PersonView,
+    create_one
+);
 
 /// One person.
 #[utoipa::path(tag = "People", operation_id = "get_person", params(IdPath, FieldsQuery),

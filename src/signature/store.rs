@@ -66,7 +66,10 @@ pub fn reserve(conn: &mut Conn, id: ChallengeId, who: &Principal) -> Result<bool
 /// # Errors
 /// What the database says.
 pub fn release(conn: &mut Conn, id: ChallengeId) -> Result<()> {
-    let counted = challenge::table.filter(challenge::id.eq(id)).filter(challenge::attempts.gt(0));
+    let counted = challenge::table
+        .filter(challenge::id.eq(id))
+        .filter(challenge::attempts.gt(0))
+        .filter(challenge::consumed_at.is_null());
     diesel::update(counted).set(challenge::attempts.eq(challenge::attempts - 1)).execute(conn)?;
     Ok(())
 }

@@ -10,6 +10,7 @@ use crate::{
         extract::Guard,
         policy::{Principal, Read, TransferOwnership},
     },
+    bulk::{BatchOf, Results},
     db::{Conn, columns::Time},
     discovery, finding,
     http::{
@@ -32,6 +33,7 @@ use crate::{
 use actix_web::{HttpRequest, HttpResponse, get, post};
 use deserr::Deserr;
 use serde::Serialize;
+use serde_json::Value;
 use std::collections::HashMap;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_actix_web::service_config::ServiceConfig;
@@ -41,6 +43,7 @@ use uuid::Uuid;
 pub fn routes(cfg: &mut ServiceConfig) {
     cfg.service(list)
         .service(create)
+        .service(create_many)
         .service(read)
         .service(accept)
         .service(decline)
@@ -238,14 +241,25 @@ async fn list(who: Guard<Read>, request: HttpRequest) -> Result<HttpResponse> {
     responses((status = 201, description = "The new transfer", body = TransferView)))]
 #[post("/v1/ownership-transfers")]
 async fn create(who: Guard<TransferOwnership>, request: HttpRequest, body: Body) -> Result<HttpResponse> {
-    who.post(&request, body, |conn, who, context, body| {
-        let new = body::parse::<NewTransfer>(body.clone())?;
-        let transfer = change::propose(conn, who, context, new)?;
-        let made = view(conn, who, transfer)?;
-        Answer::created(RecordKind::Transfer, made.id.0, made.version, &made)
-    })
-    .await
+    who.post(&request, body, create_one).await
 }
+
+fn create_one(conn: &mut Conn, who: &Principal, context: &Context, body: &Value) -> Result<Answer> {
+    let new = body::parse::<NewTransfer>(body.clone())?;
+    let transfer = change::propose(conn, who, context, new)?;
+    let made = view(conn, who, transfer)?;
+    Answer::created(RecordKind::Transfer, made.id.0, made.version, &made)
+}
+
+crate::bulk::http::batch_route!(
+    "Ownership transfers",
+    "propose_ownership_transfers",
+    "/v1/ownership-transfers/batch",
+    TransferOwnership,
+    NewTransfer,
+    TransferView,
+    create_one
+);
 
 /// One ownership transfer.
 #[utoipa::path(tag = "Ownership transfers", operation_id = "get_ownership_transfer", params(IdPath, FieldsQuery),

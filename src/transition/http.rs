@@ -18,11 +18,12 @@ use crate::{
         page::{After, PARAMETERS, Page},
         params::Params,
     },
-    id::ChallengeId,
+    id::{ChallengeId, EventId},
     lifecycle::available,
     signature,
 };
 use actix_web::{HttpRequest, HttpResponse};
+use serde_json::Value;
 use std::net::IpAddr;
 
 /// The moves of a record, newest first.
@@ -70,7 +71,7 @@ pub async fn make<M: Movable + 'static>(who: Guard<Move>, request: HttpRequest, 
     http::params::none(&request)?;
     let key = http::key(&request, M::KIND)?;
     let asked = Asked { key, if_match: IfMatch::of(&request), body: body.json().await? };
-    let answer = fault::read::<SignatureOnly>(asked.body.clone()).ok().map(|b| b.signature);
+    let answer = signature_in(&asked.body);
     let checked = match &answer {
         Some(answer) => Some(check(&who, address_of(&request), answer).await?),
         None => None,
@@ -79,14 +80,39 @@ pub async fn make<M: Movable + 'static>(who: Guard<Move>, request: HttpRequest, 
     let made = who
         .repeatable(&request, &asked.body, move |conn, who, context| {
             let event = attempt::<M>(conn, who, context, &sent, checked)?;
-            let made = crate::history::store::transition(conn, who, event)?;
-            Ok(Answer::made(&made)?.at_version(made.record.version))
+            answered(conn, who, event)
         })
         .await;
     if let (Err(_), Some(Checked { right: true }), Some(challenge)) = (&made, checked, released) {
-        who.write(move |conn, _, _| signature::store::release(conn, challenge)).await?;
+        release_unused(&who, vec![challenge]).await?;
     }
     made
+}
+
+/// What a move that was made answers.
+///
+/// # Errors
+/// What the database says.
+pub fn answered(conn: &mut Conn, who: &Principal, event: EventId) -> Result<Answer> {
+    let made = crate::history::store::transition(conn, who, event)?;
+    Ok(Answer::made(&made)?.at_version(made.record.version))
+}
+
+/// Takes back the counts of right answers whose moves were refused for another reason.
+///
+/// # Errors
+/// What the database says.
+pub async fn release_unused(who: &Guard<Move>, challenges: Vec<ChallengeId>) -> Result<()> {
+    if challenges.is_empty() {
+        return Ok(());
+    }
+    let release = move |conn: &mut Conn, id: &ChallengeId| signature::store::release(conn, *id);
+    who.write(move |conn, _, _| challenges.iter().try_for_each(|id| release(conn, id))).await
+}
+
+/// The signature in the body of a move, where there is a readable one.
+pub fn signature_in(body: &Value) -> Option<signature::Answer> {
+    fault::read::<SignatureOnly>(body.clone()).ok().map(|b| b.signature)
 }
 
 /// Only the signature of a body, whatever else is wrong with it.
@@ -111,7 +137,10 @@ impl deserr::Deserr<fault::Faults> for SignatureOnly {
 }
 
 /// Counts the answer, then checks the password off the request thread.
-async fn check(who: &Guard<Move>, address: IpAddr, answer: &signature::Answer) -> Result<Checked> {
+///
+/// # Errors
+/// 429, 503, and what the database says.
+pub async fn check(who: &Guard<Move>, address: IpAddr, answer: &signature::Answer) -> Result<Checked> {
     let id = answer.challenge_id;
     let open = who.write(move |conn, who, _| signature::store::reserve(conn, id, who)).await?;
     if !open {

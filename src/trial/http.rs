@@ -10,9 +10,10 @@ use crate::{
     Result,
     auth::{
         extract::Guard,
-        policy::{LinkTrial, Read, RegisterTrial, Revise},
+        policy::{LinkTrial, Principal, Read, RegisterTrial, Revise},
     },
-    db::columns::Time,
+    bulk::{BatchOf, Results},
+    db::{Conn, columns::Time},
     http::{
         self,
         answer::Answer,
@@ -22,11 +23,12 @@ use crate::{
         page::{After, PARAMETERS, Page, SortValue},
         params::Params,
     },
+    ledger::Context,
     value::{fold, term_of},
     vocabulary::{Phase, RecordKind, Role, StudyType, TrialSource, TrialStatus, Visibility},
 };
 use actix_web::{HttpRequest, HttpResponse, get, http::header, patch, post, put};
-use serde_json::json;
+use serde_json::{Value, json};
 use utoipa::IntoParams;
 use utoipa_actix_web::service_config::ServiceConfig;
 
@@ -34,6 +36,7 @@ use utoipa_actix_web::service_config::ServiceConfig;
 pub fn routes(cfg: &mut ServiceConfig) {
     cfg.service(list)
         .service(create)
+        .service(create_many)
         .service(read)
         .service(revise)
         .service(list_links)
@@ -157,14 +160,25 @@ async fn list(who: Guard<Read>, request: HttpRequest) -> Result<HttpResponse> {
     responses((status = 201, description = "The new trial", body = TrialView)))]
 #[post("/v1/trials")]
 async fn create(who: Guard<RegisterTrial>, request: HttpRequest, body: Body) -> Result<HttpResponse> {
-    who.post(&request, body, |conn, who, context, body| {
-        let new = body::parse::<NewTrial>(body.clone())?;
-        let trial = change::register(conn, who, context, new)?;
-        let made = view(conn, who, trial)?;
-        Answer::created(RecordKind::Trial, made.id.0, made.version, &made)
-    })
-    .await
+    who.post(&request, body, create_one).await
 }
+
+fn create_one(conn: &mut Conn, who: &Principal, context: &Context, body: &Value) -> Result<Answer> {
+    let new = body::parse::<NewTrial>(body.clone())?;
+    let trial = change::register(conn, who, context, new)?;
+    let made = view(conn, who, trial)?;
+    Answer::created(RecordKind::Trial, made.id.0, made.version, &made)
+}
+
+crate::bulk::http::batch_route!(
+    "Trials",
+    "register_trials",
+    "/v1/trials/batch",
+    RegisterTrial,
+    NewTrial,
+    TrialView,
+    create_one
+);
 
 /// One trial.
 #[utoipa::path(tag = "Trials", operation_id = "get_trial", params(IdPath, FieldsQuery),

@@ -2,6 +2,7 @@
 //! engine against the domain document, the rules of the house, and the documents.
 #![expect(clippy::unwrap_used, reason = "a test may")]
 mod architecture;
+mod bulk;
 mod concurrency;
 mod demo;
 mod docs;
