@@ -80,8 +80,7 @@ pub async fn run(cli: Cli) -> Result<()> {
 }
 
 async fn run_import(args: &Import) -> Result<()> {
-    let settings = Settings { readers: 1, connections: 2, ..Settings::default() };
-    let db = Db::open(&args.database.database, &settings)?;
+    let db = Db::open(&args.database.database, &Settings::of_a_command())?;
     let done = import::run(&db, &Clock::system(), &args.import, &mut std::io::stdout()).await;
     db.close();
     let summary = done.map_err(user::in_a_sentence)?;

@@ -81,7 +81,7 @@ pub async fn run(user: User) -> Result<()> {
         User::List(args) => &args.database,
         User::Disable(args) => &args.database,
     };
-    let db = Db::open(&database.database, &Settings { readers: 1, connections: 1, ..Settings::default() })?;
+    let db = Db::open(&database.database, &Settings::of_a_command())?;
     let done = match user {
         User::Add(args) => add(&db, args).await,
         User::List(_) => list(&db).await,

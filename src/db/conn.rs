@@ -65,6 +65,29 @@ pub const LOCK_SECONDS: u32 = 5;
 const PG_SETUP: &str = "SET timezone = 'UTC'; SET statement_timeout = '10s'; SET lock_timeout = '5s'; \
      SET idle_in_transaction_session_timeout = '10s'; SET client_min_messages = 'warning';";
 
+/// libpq's own parameters: a server that is gone without a word is found out in seconds, not in the system's quarter of an
+/// hour. Seconds, but for `tcp_user_timeout`, which is in milliseconds.
+#[cfg(feature = "postgres")]
+const PG_DEADLINES: &[(&str, u32)] = &[
+    ("connect_timeout", 5),
+    ("tcp_user_timeout", 15_000),
+    ("keepalives_idle", 10),
+    ("keepalives_interval", 5),
+    ("keepalives_count", 2),
+];
+
+/// The address with the deadlines it does not name itself.
+#[cfg(feature = "postgres")]
+fn with_deadlines(url: &str) -> String {
+    PG_DEADLINES.iter().filter(|(name, _)| !url.contains(&format!("{name}="))).fold(
+        url.to_owned(),
+        |url, (name, value)| {
+            let mark = if url.contains('?') { '&' } else { '?' };
+            format!("{url}{mark}{name}={value}")
+        },
+    )
+}
+
 impl Conn {
     /// Opens a connection and sets it up.
     ///
@@ -75,7 +98,7 @@ impl Conn {
             #[cfg(feature = "postgres")]
             Address::Pg(url) => {
                 let failed = |e: &dyn std::fmt::Display| Error::Open(format!("PostgreSQL: {e}"));
-                let mut c = PgConnection::establish(url).map_err(|e| failed(&e))?;
+                let mut c = PgConnection::establish(&with_deadlines(url)).map_err(|e| failed(&e))?;
                 c.batch_execute(PG_SETUP).map_err(|e| failed(&e))?;
                 // A plain role may not set it; `serve` warns then, since deadlocks are known by their English message.
                 let _ = c.batch_execute("SET lc_messages = 'C'");
@@ -154,6 +177,16 @@ mod tests {
             assert!(!refusal.contains("secret"), "{refusal}");
         }
         assert_eq!("sqlite://x.db".parse::<Address>().unwrap(), Address::Sqlite("x.db".into()));
+    }
+
+    #[cfg(feature = "postgres")]
+    #[test]
+    fn a_connection_has_deadlines_that_its_address_may_set() {
+        let plain = with_deadlines("postgres://u@h/d");
+        assert!(plain.starts_with("postgres://u@h/d?connect_timeout=5&tcp_user_timeout=15000&"), "{plain}");
+        let own = with_deadlines("postgres://u@h/d?sslmode=require&connect_timeout=30");
+        assert!(own.starts_with("postgres://u@h/d?sslmode=require&connect_timeout=30&tcp_user_timeout"), "{own}");
+        assert_eq!(own.matches("connect_timeout").count(), 1);
     }
 
     #[test]

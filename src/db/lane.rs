@@ -1,15 +1,21 @@
 //! A bounded queue of work in front of threads that each own a connection.
 //!
 //! Both engines use it: SQLite has one writing thread and a few reading ones, PostgreSQL one thread per connection. The
-//! queue is the only place where load can pile up, so it is where load is refused.
+//! queue is the only place where load can pile up, so it is where load is refused: whoever is not begun in time is told so,
+//! and is then surely never run.
 use super::Conn;
 use crate::{Error, Result};
-use async_channel::{Receiver, Sender, TrySendError};
+use async_channel::{Receiver, Sender};
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
-use tokio::sync::oneshot;
+use tokio::{sync::oneshot, time::timeout};
 
 /// How a closure wants to be wrapped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,8 +30,9 @@ pub enum Mode {
 pub trait Task: Send {
     /// How it wants to be wrapped.
     fn mode(&self) -> Mode;
-    /// Nobody waits for the answer any more.
-    fn is_abandoned(&self) -> bool;
+    /// Whether the caller still waits. From then on it waits for as long as the closure takes, so this is asked last, and
+    /// a task that is not to be begun is neither run nor answered.
+    fn begin(&self) -> bool;
     /// Runs the closure and remembers what it said; a panic is an error like another. It may be run again.
     fn run(&mut self, conn: &mut Conn) -> Result<()>;
     /// Tells the caller: what the closure said if its changes were kept, else why they were not.
@@ -36,7 +43,19 @@ struct Work<F, T> {
     mode: Mode,
     closure: F,
     outcome: Option<T>,
+    decided: Decided,
     reply: oneshot::Sender<Result<T>>,
+}
+
+/// Whether a closure is begun or given up: whoever comes first decides, the worker or the caller.
+#[derive(Clone, Default)]
+struct Decided(Arc<AtomicBool>);
+
+impl Decided {
+    /// Whether it is now up to the one who asks.
+    fn by_me(&self) -> bool {
+        !self.0.swap(true, Ordering::AcqRel)
+    }
 }
 
 impl<F, T> Task for Work<F, T>
@@ -47,8 +66,8 @@ where
     fn mode(&self) -> Mode {
         self.mode
     }
-    fn is_abandoned(&self) -> bool {
-        self.reply.is_closed()
+    fn begin(&self) -> bool {
+        self.decided.by_me() && !self.reply.is_closed()
     }
     fn run(&mut self, conn: &mut Conn) -> Result<()> {
         self.outcome = None;
@@ -69,7 +88,7 @@ pub struct Lane {
 }
 
 impl Lane {
-    /// A queue for `depth` waiting closures, each admitted within `patience` or refused.
+    /// A queue for `depth` waiting closures, each begun within `patience` or refused.
     pub fn new(depth: usize, patience: Duration) -> (Self, Receiver<Box<dyn Task>>) {
         let (queue, work) = async_channel::bounded(depth);
         (Self { queue, patience }, work)
@@ -78,23 +97,25 @@ impl Lane {
     /// Queues the closure and waits for its answer.
     ///
     /// # Errors
-    /// [`Error::Overloaded`] after `patience`, [`Error::Closed`] at shutdown, else what the closure says.
+    /// [`Error::Overloaded`] when it was not begun within `patience`, [`Error::Closed`] at shutdown, else what the closure
+    /// says.
     pub async fn run<F, T>(&self, mode: Mode, closure: F) -> Result<T>
     where
         F: Fn(&mut Conn) -> Result<T> + Send + 'static,
         T: Send + 'static,
     {
+        let decided = Decided::default();
         let (reply, answer) = oneshot::channel();
-        match self.queue.try_send(Box::new(Work { mode, closure, outcome: None, reply })) {
-            Ok(()) => {}
-            Err(TrySendError::Closed(_)) => return Err(Error::Closed),
-            Err(TrySendError::Full(task)) => match tokio::time::timeout(self.patience, self.queue.send(task)).await {
-                Ok(Ok(())) => {}
-                Ok(Err(_)) => return Err(Error::Closed),
-                Err(_) => return Err(Error::Overloaded),
-            },
+        let work = Box::new(Work { mode, closure, outcome: None, decided: decided.clone(), reply });
+        let mut answered = pin!(async {
+            self.queue.send(work).await.map_err(|_| Error::Closed)?;
+            answer.await.unwrap_or(Err(Error::Closed))
+        });
+        match timeout(self.patience, &mut answered).await {
+            Ok(answer) => answer,
+            Err(_) if decided.by_me() => Err(Error::Overloaded),
+            Err(_) => answered.await,
         }
-        answer.await.unwrap_or(Err(Error::Closed))
     }
 
     /// No more work is taken; what is queued is still done.

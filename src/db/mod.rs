@@ -32,7 +32,7 @@ use std::{
 pub struct Settings {
     /// Closures that may wait for a connection.
     pub queue: usize,
-    /// How long a caller waits for a place in the queue.
+    /// How long a caller waits for its closure to be begun.
     pub patience: Duration,
     /// SQLite: the most closures in one commit.
     pub batch: usize,
@@ -44,7 +44,14 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { queue: 1024, patience: Duration::from_millis(500), batch: 128, readers: 2, connections: 8 }
+        Self { queue: 1024, patience: Duration::from_millis(900), batch: 128, readers: 2, connections: 8 }
+    }
+}
+
+impl Settings {
+    /// For a command, which has nobody to refuse and rather waits for a server that writes to the same file.
+    pub fn of_a_command() -> Self {
+        Self { patience: Duration::from_secs(60), readers: 1, connections: 2, ..Self::default() }
     }
 }
 
@@ -108,7 +115,7 @@ impl Db {
     /// Runs a closure that only reads, on one snapshot.
     ///
     /// # Errors
-    /// What the closure says, or [`Error::Overloaded`] when the queue stays full.
+    /// What the closure says, or [`Error::Overloaded`] when it is not begun in time.
     pub async fn read<T, F>(&self, f: F) -> Result<T>
     where
         F: Fn(&mut Conn) -> Result<T> + Send + 'static,
@@ -120,7 +127,8 @@ impl Db {
     /// Runs a closure in a transaction and answers once that is on disk. It may be run more than once.
     ///
     /// # Errors
-    /// What the closure says, [`Error::Overloaded`] when the queue stays full, [`Error::NotCommitted`] when the commit fails.
+    /// What the closure says, [`Error::Overloaded`] when it is not begun in time, [`Error::NotCommitted`] when the commit
+    /// fails.
     pub async fn write<T, F>(&self, f: F) -> Result<T>
     where
         F: Fn(&mut Conn) -> Result<T> + Send + 'static,
@@ -153,7 +161,7 @@ impl Db {
 fn read_loop(address: &Address, conn: &mut Conn, work: &async_channel::Receiver<Box<dyn lane::Task>>) {
     use diesel::connection::SimpleConnection;
     while let Ok(mut task) = work.recv_blocking() {
-        if task.is_abandoned() {
+        if !task.begin() {
             continue;
         }
         let fate = conn.batch_execute("BEGIN").map_err(Error::from).and_then(|()| task.run(conn));

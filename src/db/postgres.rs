@@ -30,12 +30,12 @@ impl Worker {
     /// Works until the lane is closed and empty.
     pub fn run(mut self) {
         while let Ok(mut task) = self.work.recv_blocking() {
-            if task.is_abandoned() {
+            if !task.begin() {
                 continue;
             }
             let fate = self.attempt(&mut *task);
             let lost = fate.as_ref().is_err_and(Error::lost_connection) || self.is_broken();
-            task.answer(fate);
+            task.answer(fate.map_err(told));
             if lost {
                 self.reconnect();
             }
@@ -79,7 +79,7 @@ impl Worker {
         AnsiTransactionManager::is_broken_transaction_manager(pg(&mut self.conn))
     }
 
-    /// Tries for as long as the lane is open: a restart of the server takes seconds, and callers queue meanwhile.
+    /// Tries for as long as the lane is open: a restart of the server takes seconds, and callers are refused meanwhile.
     fn reconnect(&mut self) {
         let mut pause = Duration::from_millis(10);
         while !self.work.is_closed() {
@@ -92,6 +92,14 @@ impl Worker {
             }
             pause = (pause * 2).min(Duration::from_secs(1));
         }
+    }
+}
+
+/// What the caller hears: a connection that was lost before the commit took its transaction along, so nothing was done.
+fn told(e: Error) -> Error {
+    match e {
+        Error::Database(_) if e.lost_connection() => Error::Overloaded,
+        e => e,
     }
 }
 

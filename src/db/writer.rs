@@ -51,7 +51,6 @@ impl Writer {
         {
             batch.push(next);
         }
-        batch.retain(|task| !task.is_abandoned());
         batch
     }
 
@@ -80,12 +79,12 @@ impl Writer {
     }
 
     fn transact(&mut self, batch: &mut [Box<dyn Task>], verdicts: &mut Vec<Result<()>>) -> Result<()> {
-        if batch.is_empty() {
-            return Ok(());
-        }
         AnsiTransactionManager::begin_transaction_sql(sqlite(&mut self.conn), "BEGIN IMMEDIATE")?;
         let worked = batch.iter_mut().try_for_each(|task| {
-            verdicts.push(in_savepoint(&mut self.conn, &mut **task)?);
+            // Not before its turn: another process may have held the file, and neighbours may be slow.
+            let verdict =
+                if task.begin() { in_savepoint(&mut self.conn, &mut **task)? } else { Err(Error::Overloaded) };
+            verdicts.push(verdict);
             Ok(())
         });
         let conn = sqlite(&mut self.conn);
