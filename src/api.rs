@@ -5,20 +5,40 @@ use crate::{
     auth, bulk, discovery,
     error::Code,
     finding,
-    http::{document, metrics, metrics::Metrics, openapi::Problem, problem},
+    http::{
+        connection::{self, Patience, Timed},
+        cors, document, limit,
+        metrics::{self, Metrics},
+        openapi::Problem,
+        problem,
+    },
     insight, lifecycle, organization, pairing, person, pipeline, signature, transfer, trial,
 };
+use actix_http::{HttpService, error::DispatchError};
+use actix_server::{Server, ServerBuilder};
+use actix_service::{ServiceFactoryExt, fn_service, map_config};
 use actix_web::{
-    HttpRequest, HttpResponse, HttpServer,
-    dev::Server,
+    HttpRequest, HttpResponse,
+    dev::AppConfig,
     get,
     http::header::{self, HeaderValue},
-    middleware::{Compress, from_fn},
+    middleware::{Compress, Condition, from_fn},
     web,
 };
+use futures_util::future::{Either, select};
 use serde::Serialize;
 use serde_json::Value;
-use std::{net::TcpListener, sync::LazyLock, time::Duration};
+use std::{
+    future::pending,
+    net::TcpListener,
+    pin::pin,
+    sync::{LazyLock, atomic::Ordering},
+    time::Duration,
+};
+use tokio::{
+    net::TcpStream,
+    signal::unix::{SignalKind, signal},
+};
 use utoipa::{
     OpenApi, ToSchema,
     openapi::security::{Http, HttpAuthScheme, SecurityScheme},
@@ -84,10 +104,12 @@ pub fn document() -> &'static Value {
     &DOCUMENT
 }
 
-/// A header that does not come within this time ends its connection.
-const HEADER_DEADLINE: Duration = Duration::from_secs(10);
 /// How long a stop waits for requests under way, in seconds.
 const DRAIN_SECONDS: u64 = 20;
+/// How long the rest of an unwanted body is read after the answer, so that the answer is not lost with it.
+const LINGER: Duration = Duration::from_secs(1);
+/// How long a client may take nothing of an answer.
+const STALL: Duration = Duration::from_secs(30);
 
 /// The HTTP server over a bound socket; it runs once it is awaited, and stops gracefully on SIGTERM and SIGINT.
 ///
@@ -95,26 +117,73 @@ const DRAIN_SECONDS: u64 = 20;
 /// When the socket cannot be served.
 pub fn server(app: web::Data<App>, listener: TcpListener, workers: usize) -> Result<Server> {
     let metrics = web::Data::new(Metrics::new().map_err(|e| Error::Internal(e.to_string()))?);
-    let server = HttpServer::new(move || {
+    let edge = app.edge.clone();
+    let patience = Patience { idle: edge.keep_alive, head: edge.header_deadline, linger: LINGER, stall: STALL };
+    let most = usize::try_from(edge.max_connections).unwrap_or(usize::MAX).div_ceil(workers);
+    let stop = stop_signal(app.clone());
+    let builder = ServerBuilder::new()
+        .workers(workers)
+        .max_concurrent_connections(most)
+        .shutdown_timeout(DRAIN_SECONDS)
+        .shutdown_signal(stop);
+    let draining = builder.graceful_shutdown_signal();
+    let listening = builder.listen("http", listener, move || {
         let ui = SwaggerUi::new("/docs/{_:.*}").config(Config::from("/openapi.json").validator_url("none"));
         let (service, _) = actix_web::App::new().into_utoipa_app().configure(routes).split_for_parts();
-        service
+        let service = service
             .app_data(app.clone())
             .app_data(metrics.clone())
             .route("/docs", web::get().to(docs))
             .service(ui)
             .default_service(web::to(unmatched))
+            .wrap(from_fn(limit::layer))
+            .wrap(Condition::new(!edge.cors_origins.is_empty(), cors::layer(&edge.cors_origins)))
             .wrap(from_fn(metrics::layer))
             .wrap(from_fn(problem::layer))
             .wrap(Compress::default())
             .wrap(tracing_actix_web::TracingLogger::default())
-    })
-    .workers(workers)
-    .client_request_timeout(HEADER_DEADLINE)
-    .shutdown_timeout(DRAIN_SECONDS)
-    .listen(listener)
-    .map_err(|e| Error::Internal(format!("cannot serve: {e}")))?;
-    Ok(server.run())
+            .wrap(from_fn(connection::layer));
+        let draining = draining.clone();
+        let http = HttpService::build()
+            .graceful_shutdown_signal(move || {
+                let draining = draining.clone();
+                async move { draining.notified().await }
+            })
+            .keep_alive(edge.keep_alive)
+            .client_request_timeout(edge.header_deadline)
+            .client_disconnect_timeout(LINGER)
+            .on_connect_ext(|io: &Timed<TcpStream>, data| {
+                data.insert(io.pulse());
+            })
+            .h1(map_config(service, |()| AppConfig::default()));
+        let timed = fn_service(move |io: TcpStream| async move {
+            let peer = io.peer_addr().ok();
+            Ok::<_, DispatchError>((Timed::new(io, patience), peer))
+        });
+        timed.and_then(http)
+    });
+    Ok(listening.map_err(|e| Error::Internal(format!("cannot serve: {e}")))?.run())
+}
+
+/// Resolves when the service is to stop. After SIGTERM it first says for a while that it is not ready, so that whoever
+/// sends it traffic can stop doing so; Ctrl-C is somebody who waits.
+async fn stop_signal(app: web::Data<App>) {
+    let (term, interrupt) = (pin!(received(SignalKind::terminate())), pin!(received(SignalKind::interrupt())));
+    let is_term = matches!(select(term, interrupt).await, Either::Left(_));
+    app.stopping.store(true, Ordering::Relaxed);
+    if is_term {
+        tokio::time::sleep(app.edge.drain_notice).await;
+    }
+}
+
+async fn received(kind: SignalKind) {
+    match signal(kind) {
+        Ok(mut signals) => drop(signals.recv().await),
+        Err(e) => {
+            tracing::error!(error = %e, "a signal cannot be waited for");
+            pending().await
+        }
+    }
 }
 
 /// What is at no route: 405 where another method is, else 404. Whoever is not signed in learns neither.
@@ -144,7 +213,9 @@ fn allowed_methods(path: &str) -> Vec<String> {
     };
     let paths = document().get("paths").and_then(Value::as_object).into_iter().flatten();
     let item = paths.into_iter().filter(|(template, _)| matches(template)).min_by_key(|(t, _)| t.matches('{').count());
-    item.and_then(|(_, item)| item.as_object()).into_iter().flat_map(|i| i.keys()).map(|m| m.to_uppercase()).collect()
+    let methods = item.and_then(|(_, item)| item.as_object()).into_iter().flat_map(|i| i.keys());
+    // Whatever takes GET takes HEAD.
+    methods.flat_map(|m| if m == "get" { vec!["GET".into(), "HEAD".into()] } else { vec![m.to_uppercase()] }).collect()
 }
 
 async fn docs() -> HttpResponse {
@@ -167,11 +238,14 @@ async fn live() -> HttpResponse {
     HttpResponse::Ok().json(Health { status: "ok" })
 }
 
-/// The process can serve: its database answers within a second.
+/// The process can serve: it is not about to stop, and its database answers within a second.
 #[utoipa::path(tag = "Operations", operation_id = "get_readiness", security(()),
     responses((status = 200, description = "It can serve", body = Health)))]
 #[get("/health/ready")]
 async fn ready(app: web::Data<App>) -> Result<HttpResponse> {
+    if app.stopping.load(Ordering::Relaxed) {
+        return Err(Error::Closed);
+    }
     let asked = app.db.read(crate::db::migrate::log_name);
     match tokio::time::timeout(Duration::from_secs(1), asked).await {
         Ok(Ok(_)) => Ok(HttpResponse::Ok().json(Health { status: "ok" })),

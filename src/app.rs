@@ -3,6 +3,7 @@ use crate::{
     Result,
     auth::{password::Passwords, policy::Principal, throttle::Throttle, token::Tokens},
     db::{Conn, Db, columns::Time},
+    http::{edge::Edge, limit::RateLimit},
     id::Key,
     ledger::Stored,
     vocabulary::RecordKind,
@@ -11,7 +12,7 @@ use std::{
     collections::HashSet,
     sync::{
         Arc,
-        atomic::{AtomicI64, Ordering},
+        atomic::{AtomicBool, AtomicI64, Ordering},
     },
 };
 use uuid::Uuid;
@@ -56,6 +57,12 @@ pub struct App {
     pub passwords: Passwords,
     /// Slows down guessing.
     pub throttle: Throttle,
+    /// Slows down everything else, if anything is to.
+    pub rate_limit: Option<RateLimit>,
+    /// How it meets its network.
+    pub edge: Edge,
+    /// Set once it is to stop: no more traffic should be sent.
+    pub stopping: AtomicBool,
 }
 
 /// A record that a person may see, as far as every kind has it.

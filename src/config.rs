@@ -4,11 +4,13 @@ use crate::{
     app::{App, Clock},
     auth::{keys::Keys, password::Passwords, throttle::Throttle, token::Tokens},
     db::{Address, Db, Settings},
+    http::{edge::Edge, limit::RateLimit},
 };
 use clap::Args;
 use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
+    sync::atomic::AtomicBool,
 };
 
 /// Where the data is.
@@ -56,6 +58,9 @@ pub struct Serve {
     /// Passwords that are checked at once
     #[arg(long, env = "BENCHSIDE_PASSWORD_WORKERS", default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=64))]
     pub password_workers: u16,
+    /// How to meet the network
+    #[command(flatten)]
+    pub edge: Edge,
 }
 
 impl Serve {
@@ -78,6 +83,7 @@ impl Serve {
             self.issuer.clone(),
             self.audience.clone(),
             Passwords::new(self.password_workers.into()),
+            self.edge.clone(),
             clock,
         )
     }
@@ -93,10 +99,21 @@ pub fn assemble(
     issuer: String,
     audience: String,
     passwords: Passwords,
+    edge: Edge,
     clock: Clock,
 ) -> Result<App> {
     let tokens = Tokens::new(keys, issuer, audience).map_err(|e| Error::Open(e.to_string()))?;
-    Ok(App { db, clock, tokens, jwks: keys.jwks(), passwords, throttle: Throttle::new() })
+    Ok(App {
+        db,
+        clock,
+        tokens,
+        jwks: keys.jwks(),
+        passwords,
+        throttle: Throttle::new(),
+        rate_limit: RateLimit::new(edge.rate_limit),
+        edge,
+        stopping: AtomicBool::new(false),
+    })
 }
 
 /// `benchside-keys` beside the SQLite file; in the working folder for PostgreSQL.

@@ -44,6 +44,7 @@ codes! {
     NotFound = "not_found", 404, "There is no such thing, or none that you may see";
     MethodNotAllowed = "method_not_allowed", 405, "This path does not take that method";
     NotAcceptable = "not_acceptable", 406, "No representation suits the Accept header";
+    TooSlow = "too_slow", 408, "The body came too slowly";
     Immutable = "immutable", 409, "The record cannot be changed any more";
     NoSuchMove = "no_such_move", 409, "No such move leads from the present state";
     GatesUnmet = "gates_unmet", 409, "The move is not open yet";
@@ -58,7 +59,7 @@ codes! {
     Invalid = "invalid", 422, "The request has faults";
     IdempotencyKeyReused = "idempotency_key_reused", 422, "The key was used with another body";
     VersionRequired = "version_required", 428, "Say which version you mean with If-Match";
-    TooManyRequests = "too_many_requests", 429, "Too many attempts";
+    TooManyRequests = "too_many_requests", 429, "Too many requests";
     Internal = "internal", 500, "Something went wrong on our side";
     Overloaded = "overloaded", 503, "The service is busy; try again shortly";
 }
@@ -85,7 +86,7 @@ pub enum Error {
         /// The version stored now, where known.
         current: Option<i64>,
     },
-    /// The queue stayed full for as long as a caller may wait. Nothing was done; trying later is safe.
+    /// It was not begun for as long as a caller may wait. Nothing was done; trying later is safe.
     #[error("too much work is queued")]
     Overloaded,
     /// The closure panicked. Its changes are gone, its neighbours' are not.
@@ -234,6 +235,10 @@ impl ResponseError for Error {
         match self.code() {
             Code::Unauthenticated => {
                 answer.insert_header((header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer")));
+            }
+            // What is left of the body is not waited for.
+            Code::TooSlow | Code::TooLarge => {
+                answer.force_close();
             }
             Code::Overloaded => {
                 answer.insert_header((header::RETRY_AFTER, HeaderValue::from_static("1")));

@@ -3,6 +3,7 @@
 //! The token is verified and the person read again at each request, so a role that was taken away bites on the next
 //! one. 401 comes before every other check; where a path names a record, 404 comes before 403.
 use super::{
+    bucket::subscriber,
     policy::{Permission, Principal},
     scope::{Access, Scope},
 };
@@ -19,7 +20,7 @@ use crate::{
 use actix_web::{FromRequest, HttpRequest, HttpResponse, dev, http::header, web};
 use futures_util::future::LocalBoxFuture;
 use serde_json::Value;
-use std::{marker::PhantomData, ops::Deref};
+use std::{marker::PhantomData, net::IpAddr, ops::Deref};
 
 /// A signed-in person who has permission `P`.
 pub struct Guard<P> {
@@ -138,13 +139,18 @@ fn unauthenticated() -> Error {
     Error::refused(Code::Unauthenticated, "Sign in, and send the access token as a Bearer token.")
 }
 
-async fn authenticate(request: &HttpRequest, app: &App) -> Result<Principal> {
+/// The one Bearer token of a request.
+fn bearer(request: &HttpRequest) -> Option<&str> {
     let mut headers = request.headers().get_all(header::AUTHORIZATION);
-    let (Some(value), None) = (headers.next(), headers.next()) else { return Err(unauthenticated()) };
+    let (Some(value), None) = (headers.next(), headers.next()) else { return None };
     let token = value.to_str().ok().and_then(|v| v.split_once(' ')).filter(|(s, _)| s.eq_ignore_ascii_case("bearer"));
-    let (_, token) = token.ok_or_else(unauthenticated)?;
+    token.map(|(_, token)| token.trim())
+}
+
+async fn authenticate(request: &HttpRequest, app: &App) -> Result<Principal> {
+    let token = bearer(request).ok_or_else(unauthenticated)?;
     let at = app.clock.now();
-    let claims = app.tokens.verify(token.trim(), at.utc()).ok_or_else(unauthenticated)?;
+    let claims = app.tokens.verify(token, at.utc()).ok_or_else(unauthenticated)?;
     let (person, session) = (PersonId::of(claims.sub), SessionId::of(claims.sid));
     let found = app.db.read(move |conn| super::session::store::principal(conn, person, session, at)).await?;
     found.ok_or_else(unauthenticated)
@@ -218,7 +224,26 @@ fn names(roles: &[crate::vocabulary::Role]) -> String {
     roles.iter().map(|r| r.as_str()).collect::<Vec<_>>().join(", ")
 }
 
-/// Where a request comes from, for throttling: the peer, since nothing a client says of itself is believed.
-pub fn address_of(request: &HttpRequest) -> std::net::IpAddr {
-    request.peer_addr().map_or(std::net::IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED), |peer| peer.ip())
+/// Whose budget a request is counted against.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Caller {
+    /// Somebody whose token is good.
+    Person(PersonId),
+    /// Anybody else: the part of the address that stands for one subscriber.
+    Address(IpAddr),
+}
+
+/// Who asks, as far as can be told without the database: a bad token counts against the address it comes from.
+pub fn caller_key(request: &HttpRequest, app: &App) -> Caller {
+    let claims = bearer(request).and_then(|token| app.tokens.verify(token, app.clock.now().utc()));
+    match claims {
+        Some(claims) => Caller::Person(PersonId::of(claims.sub)),
+        None => Caller::Address(subscriber(app.edge.address_of(request))),
+    }
+}
+
+/// Where a request comes from, for throttling.
+pub fn address_of(request: &HttpRequest) -> IpAddr {
+    let edge = request.app_data::<web::Data<App>>().map(|app| app.edge.address_of(request));
+    edge.unwrap_or(IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED))
 }

@@ -1,9 +1,10 @@
 //! Who is asking, how they prove it, and what they may.
 //!
-//! [`keys`], [`token`], [`password`] and [`throttle`] are primitives: they know no database and no HTTP; time is an
-//! argument. [`policy`] holds every permission and who a person is, [`scope`] what a token is limited to, [`session`] sign-ins that
-//! last; [`extract`] puts a permission into a handler's
+//! [`keys`], [`token`], [`password`], [`bucket`] and [`throttle`] are primitives: they know no database and no HTTP; time
+//! is an argument. [`policy`] holds every permission and who a person is, [`scope`] what a token is limited to, [`session`]
+//! sign-ins that last; [`extract`] puts a permission into a handler's
 //! signature.
+pub mod bucket;
 pub mod extract;
 pub mod http;
 pub mod keys;

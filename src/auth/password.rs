@@ -1,15 +1,15 @@
 //! Passwords: Argon2id (RFC 9106) in PHC strings, worked off the request threads a few at a time.
 //!
 //! Hashing is meant to be costly, so it is also the cheapest way to exhaust the service: at most so many run at once, at most
-//! so many wait, and whoever comes on top of that is told so at once. An unknown person costs the same as a known one.
+//! so many wait, none of them for long, and whoever comes on top of that is told so at once. An unknown person costs the same as a known one.
 use crate::fault::{Faults, check_text, pointer, wrong_type};
 use argon2::{
     ARGON2ID_IDENT, Algorithm, Argon2, Params, PasswordHash, PasswordHasher, PasswordVerifier, Version, password_hash,
 };
 use base64::{Engine, engine::general_purpose::STANDARD_NO_PAD};
 use deserr::{Deserr, IntoValue, Value, ValuePointerRef};
-use std::{fmt, sync::Arc};
-use tokio::{sync::Semaphore, task};
+use std::{fmt, sync::Arc, time::Duration};
+use tokio::{sync::Semaphore, task, time::timeout};
 use utoipa::{
     PartialSchema, ToSchema,
     openapi::{
@@ -24,6 +24,8 @@ pub const SHORTEST_PASSWORD: usize = 12;
 pub const LONGEST_PASSWORD: usize = 1024;
 /// How many may wait for each one that is being worked on; at some 30 ms each, the last of them waits a second.
 pub const WAITING_PER_WORKER: usize = 32;
+/// How long one may wait, on a machine that is slower than that or has other work too.
+const PATIENCE: Duration = Duration::from_millis(900);
 
 /// A password as somebody typed it: 1 to 1 024 Unicode scalar values without NUL when read from a body. Never printed.
 #[derive(Clone)]
@@ -195,7 +197,8 @@ impl Passwords {
     /// The permits go along with the work: a caller who hangs up stops waiting, but what runs on still counts.
     async fn work<T: Send + 'static>(&self, job: impl FnOnce() -> T + Send + 'static) -> Result<T, PasswordError> {
         let place = self.room.clone().try_acquire_owned().map_err(|_| PasswordError::Overloaded)?;
-        let worker = self.workers.clone().acquire_owned().await.map_err(|_| PasswordError::Overloaded)?;
+        let worker = timeout(PATIENCE, self.workers.clone().acquire_owned()).await;
+        let worker = worker.ok().and_then(Result::ok).ok_or(PasswordError::Overloaded)?;
         let held = (place, worker);
         let done = task::spawn_blocking(move || {
             let _held = held;
@@ -245,7 +248,6 @@ mod tests {
     use super::*;
     use crate::fault::read;
     use serde_json::json;
-    use std::time::Duration;
 
     fn cheap() -> Passwords {
         Passwords::with_cost(2, Cost::new(8, 1, 1).unwrap())

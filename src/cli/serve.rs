@@ -3,6 +3,13 @@ use crate::{Error, Result, api, app::App, app::Clock, config::Serve};
 use actix_web::web;
 use std::net::TcpListener;
 
+/// As many files and connections as the system lets a process have; it starts with fewer.
+fn lift_file_limit() {
+    if let Err(e) = rlimit::increase_nofile_limit(rlimit::INFINITY) {
+        tracing::warn!(error = %e, "the limit of open files stays as it is");
+    }
+}
+
 /// Serves until SIGTERM or SIGINT, then finishes what is under way.
 ///
 /// # Errors
@@ -27,6 +34,7 @@ pub fn bind(args: &Serve) -> Result<TcpListener> {
 /// # Errors
 /// When serving fails.
 pub async fn until_stopped(app: web::Data<App>, listener: TcpListener, workers: usize) -> Result<()> {
+    lift_file_limit();
     let served = api::server(app.clone(), listener, workers)?.await;
     let db = app.db.clone();
     let closed = actix_web::rt::task::spawn_blocking(move || db.close()).await;

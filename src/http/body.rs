@@ -1,13 +1,18 @@
-//! Reading a JSON body: after the caller is known, bounded, and with every fault at once.
+//! Reading a JSON body: after the caller is known, bounded in size and time, and with every fault at once.
 use crate::{
     Error, Result,
+    app::App,
     error::Code,
     fault::{self, Faults},
 };
 use actix_web::{FromRequest, HttpRequest, dev, http::header, web};
 use deserr::Deserr;
 use serde_json::Value;
-use std::future::{Ready, ready};
+use std::{
+    future::{Ready, ready},
+    time::Duration,
+};
+use tokio::time::timeout;
 
 /// The most bytes a body may have.
 pub const BODY_LIMIT: usize = 1024 * 1024;
@@ -15,6 +20,7 @@ pub const BODY_LIMIT: usize = 1024 * 1024;
 /// A body that has not been read yet: authentication comes first.
 pub struct Body {
     media_type: Option<String>,
+    deadline: Duration,
     payload: web::Payload,
 }
 
@@ -25,7 +31,11 @@ impl FromRequest for Body {
         let media_type = request.headers().get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok());
         let media_type = media_type.map(|v| v.split(';').next().unwrap_or(v).trim().to_ascii_lowercase());
         let payload = web::Payload::from_request(request, payload).into_inner();
-        ready(payload.map(|payload| Self { media_type, payload }))
+        let Some(app) = request.app_data::<web::Data<App>>() else {
+            return ready(Err(Error::Internal("no App is mounted".into()).into()));
+        };
+        let deadline = app.edge.body_deadline;
+        ready(payload.map(|payload| Self { media_type, deadline, payload }))
     }
 }
 
@@ -33,7 +43,7 @@ impl Body {
     /// Reads `application/json`.
     ///
     /// # Errors
-    /// 415, 413, 400.
+    /// 415, 413, 408, 400.
     pub async fn json(self) -> Result<Value> {
         self.read(&["application/json"]).await
     }
@@ -41,16 +51,20 @@ impl Body {
     /// Reads a merge patch (RFC 7396); plain `application/json` is taken for one.
     ///
     /// # Errors
-    /// 415, 413, 400.
+    /// 415, 413, 408, 400.
     pub async fn merge_patch(self) -> Result<Value> {
         self.read(&["application/merge-patch+json", "application/json"]).await
     }
 
     async fn read(self, accepted: &[&str]) -> Result<Value> {
-        let bytes = match self.payload.to_bytes_limited(BODY_LIMIT).await {
-            Ok(Ok(bytes)) => bytes,
-            Ok(Err(_)) => return Err(Error::refused(Code::Malformed, "The body broke off.")),
-            Err(_) => return Err(Error::refused(Code::TooLarge, "A body has at most 1 048 576 bytes.")),
+        let bytes = match timeout(self.deadline, self.payload.to_bytes_limited(BODY_LIMIT)).await {
+            Ok(Ok(Ok(bytes))) => bytes,
+            Ok(Ok(Err(_))) => return Err(Error::refused(Code::Malformed, "The body broke off.")),
+            Err(_) => {
+                let seconds = self.deadline.as_secs();
+                return Err(Error::refused(Code::TooSlow, format!("A body must have come within {seconds} seconds.")));
+            }
+            Ok(Err(_)) => return Err(Error::refused(Code::TooLarge, "A body has at most 1 048 576 bytes.")),
         };
         if !self.media_type.is_some_and(|m| accepted.contains(&&*m)) {
             return Err(Error::refused(Code::UnsupportedMediaType, format!("Send {}.", accepted[0])));

@@ -1,6 +1,6 @@
 //! Finishes the OpenAPI document that the handlers' annotations make: what follows from the shape of an operation (its
 //! problems, its security) is said here once, and every body gets an example.
-use super::params::MAX_REPEATED;
+use super::{limit::is_limited, params::MAX_REPEATED};
 use crate::{error::Code, idempotency::LONGEST_KEY};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
@@ -83,6 +83,9 @@ fn problems(path: &str, method: &str, operation: &Map<String, Value>) -> BTreeSe
     if path.starts_with("/v1") {
         statuses.insert(Code::UnknownParameter.status());
     }
+    if is_limited(path) {
+        statuses.insert(Code::TooManyRequests.status());
+    }
     if !is_open(operation) {
         statuses.insert(Code::Unauthenticated.status());
     }
@@ -96,13 +99,13 @@ fn problems(path: &str, method: &str, operation: &Map<String, Value>) -> BTreeSe
         statuses.extend([Code::VersionMismatch.status(), Code::VersionRequired.status()]);
     }
     if operation.contains_key("requestBody") {
-        statuses.extend([Code::TooLarge, Code::UnsupportedMediaType, Code::Invalid].map(Code::status));
+        statuses.extend([Code::TooSlow, Code::TooLarge, Code::UnsupportedMediaType, Code::Invalid].map(Code::status));
     }
     if method != "get" && !is_open(operation) {
         statuses.extend([Code::NotPermitted, Code::NotFound, Code::Conflict].map(Code::status));
     }
     if path == "/v1/auth/login" {
-        statuses.extend([Code::InvalidCredentials.status(), Code::TooManyRequests.status()]);
+        statuses.insert(Code::InvalidCredentials.status());
     }
     if path == "/v1/auth/refresh" {
         statuses.insert(Code::SessionEnded.status());
@@ -158,6 +161,13 @@ fn add_headers(path: &str, method: &str, operation: &mut Map<String, Value>) {
         }
         if repeatable && status.starts_with('2') {
             headers.insert("Idempotent-Replayed".into(), text("`true` where this answer was given before", 4));
+        }
+        if is_limited(path) {
+            headers.insert(
+                "RateLimit-Policy".into(),
+                text("How many requests one caller may make in how many seconds", 100),
+            );
+            headers.insert("RateLimit".into(), text("How many are left, and in how many seconds all are back", 100));
         }
         if versioned && status.starts_with('2') {
             headers.insert("ETag".into(), text("The record's version", 40));

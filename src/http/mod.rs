@@ -3,8 +3,12 @@
 //! Knows no entity.
 pub mod answer;
 pub mod body;
+pub mod connection;
+pub mod cors;
 pub mod document;
+pub mod edge;
 pub mod etag;
+pub mod limit;
 pub mod metrics;
 pub mod openapi;
 pub mod page;

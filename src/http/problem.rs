@@ -1,14 +1,15 @@
 //! The outermost layer: every answer gets its request id and its security headers, every problem its instance.
-use crate::{Error, error::Code};
+use crate::{Error, app::App, error::Code};
 use actix_web::{
     HttpMessage, HttpRequest, HttpResponse,
     body::{BoxBody, MessageBody},
     dev::{ServiceRequest, ServiceResponse},
     http::{
-        StatusCode,
+        ConnectionType, Method, StatusCode,
         header::{self, HeaderName, HeaderValue},
     },
     middleware::Next,
+    web,
 };
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -31,12 +32,17 @@ impl RequestId {
 /// # Errors
 /// None of its own: every error becomes a problem.
 pub async fn layer(
-    request: ServiceRequest,
+    app: web::Data<App>,
+    mut request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, actix_web::Error> {
     let given = request.headers().get(&REQUEST_ID).and_then(|v| v.to_str().ok()).and_then(|v| Uuid::parse_str(v).ok());
     let id = given.unwrap_or_else(Uuid::now_v7);
     request.extensions_mut().insert(RequestId(id));
+    if request.method() == Method::HEAD {
+        // The routes answer as to GET; the HTTP library, which has seen the request, leaves the body out.
+        request.head_mut().method = Method::GET;
+    }
     let mut response = next.call(request).await?.map_into_boxed_body();
     if let Some(problem) = problem_of(&response, id) {
         let headers = response.headers().clone();
@@ -45,10 +51,13 @@ pub async fn layer(
             answer.insert_header((name.clone(), value.clone()));
         }
         answer.insert_header((header::CONTENT_TYPE, "application/problem+json"));
+        if response.response().head().connection_type() == ConnectionType::Close {
+            answer.force_close();
+        }
         response = response.into_response(answer.body(problem.to_string()));
     }
-    let policy = if response.request().path().starts_with("/docs") { DOCS_POLICY } else { POLICY };
-    secure(response.headers_mut(), id, policy);
+    let https = app.edge.is_https(response.request());
+    secure(&mut response, id, https);
     Ok(response)
 }
 
@@ -80,12 +89,23 @@ fn foreign(status: StatusCode) -> Code {
 }
 
 /// Answers are data: nothing in them may run or be framed.
-const POLICY: &str = "default-src 'none'; frame-ancestors 'none'";
-/// The reference at `/docs` needs its own scripts and styles, and nothing from elsewhere.
-const DOCS_POLICY: &str = "default-src 'self'; style-src 'self' 'unsafe-inline'; script-src 'self' 'unsafe-inline'; \
-     img-src 'self' data:; frame-ancestors 'none'";
+const POLICY: &str = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+/// The reference at `/docs` needs its own scripts, styles and images, and asks this service. Its style sheet has images in
+/// it (`data:`).
+const DOCS_POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
+     connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+/// No answer needs the machine it is shown on.
+const PERMISSIONS: &str = "accelerometer=(), bluetooth=(), camera=(), display-capture=(), geolocation=(), gyroscope=(), \
+     hid=(), microphone=(), midi=(), payment=(), serial=(), usb=()";
+/// What is nobody's secret may be kept for a while.
+const KEPT: &str = "public, max-age=300";
 
-fn secure(headers: &mut header::HeaderMap, id: Uuid, policy: &'static str) {
+fn secure(response: &mut ServiceResponse<BoxBody>, id: Uuid, https: bool) {
+    let path = response.request().path();
+    let docs = path.starts_with("/docs");
+    let public = docs || ["/openapi.json", "/.well-known/jwks.json"].contains(&path);
+    let cache = if public && response.status().is_success() { KEPT } else { "no-store" };
+    let headers = response.headers_mut();
     if let Ok(value) = HeaderValue::from_str(&id.to_string()) {
         headers.insert(REQUEST_ID, value);
     }
@@ -98,6 +118,12 @@ fn secure(headers: &mut header::HeaderMap, id: Uuid, policy: &'static str) {
     set("x-content-type-options", "nosniff");
     set("x-frame-options", "DENY");
     set("referrer-policy", "no-referrer");
-    set("cache-control", "no-store");
-    set("content-security-policy", policy);
+    set("cache-control", cache);
+    set("content-security-policy", if docs { DOCS_POLICY } else { POLICY });
+    set("cross-origin-opener-policy", "same-origin");
+    set("cross-origin-resource-policy", "same-origin");
+    set("permissions-policy", PERMISSIONS);
+    if https {
+        set("strict-transport-security", "max-age=63072000");
+    }
 }

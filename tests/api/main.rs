@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test may")]
 mod architecture;
 mod bulk;
+mod browser;
 mod concurrency;
 mod demo;
 mod docs;
@@ -11,6 +12,7 @@ mod found;
 mod idempotency;
 mod lifecycle;
 mod openapi;
+mod pressure;
 mod sessions;
 mod store;
 mod support;

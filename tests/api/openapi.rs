@@ -177,7 +177,10 @@ fn what_is_at_no_route(app: &TestApp) {
     let document = benchside::api::document();
     for operation in operations(document).iter().filter(|o| o.path.starts_with("/v1")) {
         let methods = document["paths"][&operation.path].as_object().unwrap().keys().map(|m| m.to_uppercase());
-        let methods: BTreeSet<_> = methods.collect();
+        let mut methods: BTreeSet<_> = methods.collect();
+        if methods.contains("GET") {
+            methods.insert("HEAD".into());
+        }
         let path = operation.path_with(&Uuid::now_v7().to_string());
         let reply = auditor.send("DELETE", &path, &[], None);
         let allow = reply.header("allow").map(str::to_owned);
@@ -186,7 +189,7 @@ fn what_is_at_no_route(app: &TestApp) {
         assert_eq!(allow.split(", ").map(str::to_owned).collect::<BTreeSet<_>>(), methods, "{path}");
     }
     let reply = app.anonymous().send("POST", "/health/live", &[], None);
-    assert_eq!((reply.status, reply.header("allow")), (405, Some("GET")));
+    assert_eq!((reply.status, reply.header("allow")), (405, Some("GET, HEAD")));
 }
 
 fn every_answer_is_marked_and_secured(app: &TestApp) {
@@ -217,14 +220,25 @@ fn every_answer_is_marked_and_secured(app: &TestApp) {
             ("x-content-type-options", "nosniff"),
             ("x-frame-options", "DENY"),
             ("referrer-policy", "no-referrer"),
-            ("cache-control", "no-store"),
+            ("cross-origin-opener-policy", "same-origin"),
+            ("cross-origin-resource-policy", "same-origin"),
+            (
+                "cache-control",
+                if path.starts_with("/docs") || path == "/openapi.json" { "public, max-age=300" } else { "no-store" },
+            ),
         ] {
             assert_eq!(reply.header(name), Some(value), "{path}");
         }
+        assert!(reply.header("permissions-policy").unwrap().contains("geolocation=()"));
+        assert_eq!(reply.header("strict-transport-security"), None, "{path}: this came by plain HTTP");
         let policy = reply.header("content-security-policy").unwrap();
-        assert!(policy.contains("frame-ancestors 'none'") && policy.contains("default-src"), "{path}: {policy}");
-        assert!(!policy.contains("http"), "{path}: {policy}");
-        assert_eq!(path.starts_with("/docs"), !policy.contains("default-src 'none'"), "{path}: {policy}");
+        for directive in ["default-src 'none'", "base-uri 'none'", "form-action 'none'", "frame-ancestors 'none'"] {
+            assert!(policy.contains(directive), "{path}: {policy}");
+        }
+        for weakness in ["unsafe", "http", "*"] {
+            assert!(!policy.contains(weakness), "{path}: {policy}");
+        }
+        assert_eq!(path.starts_with("/docs"), policy.contains("script-src 'self'"), "{path}: {policy}");
     }
 }
 
@@ -238,6 +252,12 @@ fn the_reference_needs_no_network(app: &TestApp) {
     for (start, _) in html.match_indices("//") {
         let host: String = html[start + 2..].chars().take_while(|c| c.is_ascii_alphanumeric() || *c == '.').collect();
         assert!(!host.contains('.'), "/docs/ names another host: {host}");
+    }
+    // The policy allows nothing inline, and the page has nothing inline.
+    assert!(!html.contains("<style") && !html.contains(" style=") && !html.contains(" on"), "{html}");
+    for script in html.split("<script").skip(1) {
+        let (tag, inline) = script.split_once('>').unwrap();
+        assert!(tag.contains("src=") && inline.split("</script>").next().unwrap().trim().is_empty(), "{html}");
     }
     // Everything that the page loads is served here.
     let mut loaded = 0;

@@ -6,10 +6,14 @@
 //!
 //!   BENCHSIDE_LONG_ROUNDS=20    kills
 //!   BENCHSIDE_LONG_CLIENTS=32   clients at once
+//!
+//! Slow clients ([`slow`]): what a thousand of them and a saturating load leave of the service.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
 #[path = "../api/support/mod.rs"]
 #[allow(dead_code, unused_imports, unused_macros)]
 mod support;
+
+mod slow;
 
 use benchside::{
     auth::password::{Passwords, Secret},
@@ -105,6 +109,8 @@ impl Server {
         let log = std::fs::OpenOptions::new().create(true).append(true).open(folder.join("serve.log")).unwrap();
         let child = Command::new(env!("CARGO_BIN_EXE_benchside"))
             .args(["serve", "--database", url, "--listen", &format!("127.0.0.1:{port}")])
+            // What comes from one machine here comes from many elsewhere.
+            .args(["--rate-limit", "0", "--trusted-proxies", "127.0.0.1"])
             .arg("--keys")
             .arg(folder.join("keys"))
             .current_dir(folder)

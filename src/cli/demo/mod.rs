@@ -11,6 +11,7 @@ use crate::{
     cli::serve,
     config::{Database, Serve},
     db::{Address, Conn, Db, columns::Time},
+    http::edge::Edge,
     person,
 };
 use actix_web::web;
@@ -42,6 +43,9 @@ pub struct Demo {
     /// Start over: the demo's data is thrown away first
     #[arg(long)]
     pub reset: bool,
+    /// How to meet the network
+    #[command(flatten)]
+    pub edge: Edge,
 }
 
 /// The sign-ins that are printed, one a role.
@@ -63,6 +67,7 @@ pub async fn run(args: Demo) -> Result<()> {
         readers: 2,
         connections: 8,
         password_workers: 2,
+        edge: args.edge.clone(),
     };
     let listener = serve::bind(&settings)?;
     if args.reset {

@@ -49,6 +49,10 @@ impl Reply {
 }
 
 impl Actor {
+    /// The same caller at another node.
+    pub fn at(&self, node: &super::Node) -> Self {
+        Self { base: node.base.clone(), ..self.clone() }
+    }
     /// Sends any request.
     pub fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: Option<&[u8]>) -> Reply {
         let agent: ureq::Agent = ureq::Agent::config_builder()

@@ -16,12 +16,18 @@ use benchside::{
     },
     config::assemble,
     db::{Conn, Db, Settings},
+    http::edge::Edge,
     id::{OrganizationId, PersonId, SessionId},
     ledger::Context,
     vocabulary::{Authn, OrganizationKind, Role},
 };
 use serde_json::json;
-use std::{net::TcpListener, path::PathBuf, sync::Arc};
+use std::{
+    net::TcpListener,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 use uuid::Uuid;
 
 /// The password of everyone.
@@ -64,20 +70,23 @@ impl TestApp {
     }
 
     fn on(url: String, folder: PathBuf) -> Self {
-        let settings = Settings { connections: 4, ..Settings::default() };
-        let db = Db::open(&url, &settings).unwrap();
-        let keys = Keys::open(&folder.join("keys")).unwrap();
-        let passwords = Passwords::with_cost(4, Cost::new(8, 1, 1).unwrap());
-        let app = assemble(db, &keys, "benchside".into(), "benchside".into(), passwords, Clock::system()).unwrap();
-        let app = web::Data::new(app);
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let base = format!("http://{}", listener.local_addr().unwrap());
-        let served = app.clone();
-        std::thread::spawn(move || {
-            System::new().block_on(async { api::server(served, listener, 1).unwrap().await }).unwrap();
-        });
+        // What tests assert is never a time: on a busy machine nobody is refused.
+        let settings = Settings { connections: 4, patience: Duration::from_secs(30), ..Settings::default() };
+        let edge = Edge { rate_limit: 0, ..Edge::default() };
+        let (base, app) = serve(&url, &folder, &settings, edge, Clock::system());
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         Self { base, url, app, folder, runtime }
+    }
+
+    /// Another node on the same database, as the settings have it by default and with this edge.
+    pub fn node(&self, edge: Edge, clock: Clock) -> Node {
+        self.node_on(&self.url, edge, clock)
+    }
+
+    /// One that reaches the database another way.
+    pub fn node_on(&self, url: &str, edge: Edge, clock: Clock) -> Node {
+        let (base, app) = serve(url, &self.folder, &Settings::default(), edge, clock);
+        Node { base, app }
     }
 
     /// Runs a closure in a transaction, as the system.
@@ -192,6 +201,27 @@ impl TestApp {
         let id = PersonId::of(Uuid::nil());
         Actor { id, name: "nobody".into(), email: String::new(), token: String::new(), base: self.base.clone() }
     }
+}
+
+/// Another server on the database of a [`TestApp`].
+pub struct Node {
+    pub base: String,
+    pub app: web::Data<App>,
+}
+
+fn serve(url: &str, folder: &Path, settings: &Settings, edge: Edge, clock: Clock) -> (String, web::Data<App>) {
+    let db = Db::open(url, settings).unwrap();
+    let keys = Keys::open(&folder.join("keys")).unwrap();
+    let passwords = Passwords::with_cost(4, Cost::new(8, 1, 1).unwrap());
+    let app = assemble(db, &keys, "benchside".into(), "benchside".into(), passwords, edge, clock).unwrap();
+    let app = web::Data::new(app);
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let base = format!("http://{}", listener.local_addr().unwrap());
+    let served = app.clone();
+    std::thread::spawn(move || {
+        System::new().block_on(async { api::server(served, listener, 1).unwrap().await }).unwrap();
+    });
+    (base, app)
 }
 
 impl Drop for TestApp {
