@@ -8,6 +8,7 @@ pub mod bucket;
 pub mod extract;
 pub mod http;
 pub mod keys;
+pub mod oidc;
 pub mod password;
 pub mod policy;
 pub mod scope;

@@ -112,7 +112,7 @@ impl Tokens {
             header,
             signing: EncodingKey::from_ed_der(private.as_bytes()),
             verifying: keys.tokens().iter().map(|key| (key.kid().to_owned(), public(key))).collect(),
-            rules: signature_only(),
+            rules: signature_only(Algorithm::EdDSA),
         })
     }
 
@@ -180,9 +180,9 @@ impl Tokens {
     }
 }
 
-/// Leaves the library the signature, made by the one algorithm our keys are for.
-fn signature_only() -> Validation {
-    let mut rules = Validation::new(Algorithm::EdDSA);
+/// Leaves the library the signature, made by the one algorithm a key is for.
+pub fn signature_only(algorithm: Algorithm) -> Validation {
+    let mut rules = Validation::new(algorithm);
     rules.required_spec_claims = HashSet::new();
     rules.validate_exp = false;
     rules.validate_nbf = false;
