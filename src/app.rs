@@ -1,7 +1,7 @@
 //! What the service is made of: the store, the keys, the clock.
 use crate::{
     Result,
-    auth::{password::Passwords, policy::Principal, throttle::Throttle, token::Tokens},
+    auth::{oidc::provider::Providers, password::Passwords, policy::Principal, throttle::Throttle, token::Tokens},
     db::{Conn, Db, columns::Time},
     http::{edge::Edge, limit::RateLimit},
     id::Key,
@@ -55,6 +55,8 @@ pub struct App {
     pub jwks: serde_json::Value,
     /// Hashes and checks passwords off the request threads.
     pub passwords: Passwords,
+    /// The identity providers whose word is taken.
+    pub providers: Providers,
     /// Slows down guessing.
     pub throttle: Throttle,
     /// Slows down everything else, if anything is to.

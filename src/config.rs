@@ -2,7 +2,13 @@
 use crate::{
     Error, Result,
     app::{App, Clock},
-    auth::{keys::Keys, password::Passwords, throttle::Throttle, token::Tokens},
+    auth::{
+        keys::Keys,
+        oidc::{self, provider::Providers},
+        password::Passwords,
+        throttle::Throttle,
+        token::Tokens,
+    },
     db::{Address, Db, Settings},
     http::{edge::Edge, limit::RateLimit},
 };
@@ -61,6 +67,9 @@ pub struct Serve {
     /// How to meet the network
     #[command(flatten)]
     pub edge: Edge,
+    /// The file that names identity providers for single sign-on
+    #[arg(long, env = "BENCHSIDE_OIDC", value_name = "FILE")]
+    pub oidc: Option<PathBuf>,
 }
 
 impl Serve {
@@ -77,7 +86,7 @@ impl Serve {
         let db = Db::open(&self.database.database, &self.store())?;
         let dir = self.keys.clone().unwrap_or_else(|| default_keys(db.address()));
         let keys = Keys::open(&dir).map_err(|e| Error::Open(e.to_string()))?;
-        assemble(
+        let app = assemble(
             db,
             &keys,
             self.issuer.clone(),
@@ -85,7 +94,25 @@ impl Serve {
             Passwords::new(self.password_workers.into()),
             self.edge.clone(),
             clock,
-        )
+        )?;
+        Ok(App { providers: self.providers()?, ..app })
+    }
+
+    /// The identity providers of the file, if one is named.
+    fn providers(&self) -> Result<Providers> {
+        let Some(file) = &self.oidc else { return Ok(Providers::default()) };
+        let issuers = oidc::config::read(file)?;
+        let reachable = self.listen.ip().is_loopback() && self.listen.port() != 0;
+        let public_url = match &self.edge.public_url {
+            Some(url) => url.as_str().to_owned(),
+            None if reachable => format!("http://{}", self.listen),
+            None => {
+                return Err(Error::Open(
+                    "single sign-on needs --public-url: providers send browsers back to it".into(),
+                ));
+            }
+        };
+        Providers::new(issuers, &public_url).map_err(Error::Open)
     }
 }
 
@@ -110,6 +137,7 @@ pub fn assemble(
         jwks: keys.jwks(),
         passwords,
         throttle: Throttle::new(),
+        providers: Providers::default(),
         rate_limit: RateLimit::new(edge.rate_limit),
         edge,
         stopping: AtomicBool::new(false),

@@ -39,6 +39,7 @@ codes! {
     UnknownParameter = "unknown_parameter", 400, "There is no such query parameter here";
     Unauthenticated = "unauthenticated", 401, "A valid access token is needed";
     InvalidCredentials = "invalid_credentials", 401, "E-mail and password do not match";
+    SignInFailed = "sign_in_failed", 401, "The sign-in at the identity provider came to nothing";
     SessionEnded = "session_ended", 401, "The session is over";
     NotPermitted = "not_permitted", 403, "You may not do this";
     NotFound = "not_found", 404, "There is no such thing, or none that you may see";

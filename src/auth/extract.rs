@@ -4,7 +4,8 @@
 //! one. 401 comes before every other check; where a path names a record, 404 comes before 403.
 use super::{
     bucket::subscriber,
-    policy::{Permission, Principal},
+    oidc,
+    policy::{Permission, Principal, is_for},
     scope::{Access, Scope},
 };
 use crate::{
@@ -126,7 +127,7 @@ impl<P: Permission> FromRequest for Guard<P> {
                 .ok_or_else(|| Error::Internal("no App is mounted".into()))?;
             let principal = authenticate(&request, &app).await?;
             refuse_out_of_scope(&request, &principal.scope)?;
-            if !P::ROLES.iter().any(|role| principal.is(*role)) {
+            if !is_for(P::ROLES, &principal.roles) {
                 return Err(forbidden::<P>(&request, &app, principal).await);
             }
             Ok(Self { principal, request: RequestId::of(&request), app, permission: PhantomData })
@@ -150,10 +151,21 @@ fn bearer(request: &HttpRequest) -> Option<&str> {
 async fn authenticate(request: &HttpRequest, app: &App) -> Result<Principal> {
     let token = bearer(request).ok_or_else(unauthenticated)?;
     let at = app.clock.now();
-    let claims = app.tokens.verify(token, at.utc()).ok_or_else(unauthenticated)?;
+    let Some(claims) = app.tokens.verify(token, at.utc()) else {
+        return of_provider(request, app, token).await?.ok_or_else(unauthenticated);
+    };
     let (person, session) = (PersonId::of(claims.sub), SessionId::of(claims.sid));
     let found = app.db.read(move |conn| super::session::store::principal(conn, person, session, at)).await?;
     found.ok_or_else(unauthenticated)
+}
+
+/// The person of an access token that an outside issuer made for this service.
+async fn of_provider(request: &HttpRequest, app: &App, token: &str) -> Result<Option<Principal>> {
+    let issuer = oidc::jwt::alleged_issuer(token).and_then(|url| app.providers.of_issuer(&url));
+    match issuer {
+        Some(provider) => oidc::entry::bearer(app, &provider, token, RequestId::of(request)).await,
+        None => Ok(None),
+    }
 }
 
 /// The kind of record that a path is about, where it is about one.

@@ -1,8 +1,9 @@
 //! Signing in, and who am I.
 use super::{
     extract::{Guard, address_of},
+    oidc,
     password::{PasswordError, Secret},
-    policy::{Read, permissions_of},
+    policy::{OwnAccess, permissions_of},
     session::{
         self,
         http::{Tokens, beginning, tokens},
@@ -35,7 +36,7 @@ use utoipa_actix_web::service_config::ServiceConfig;
 
 /// Mounts the routes.
 pub fn routes(cfg: &mut ServiceConfig) {
-    cfg.service(login).service(me).configure(session::http::routes);
+    cfg.service(login).service(me).configure(session::http::routes).configure(oidc::http::routes);
 }
 
 /// Who signs in.
@@ -158,7 +159,7 @@ pub struct Me {
 #[utoipa::path(tag = "Authentication", operation_id = "get_me",
     responses((status = 200, description = "The caller", body = Me)))]
 #[get("/v1/me")]
-async fn me(who: Guard<Read>, request: HttpRequest) -> Result<HttpResponse> {
+async fn me(who: Guard<OwnAccess>, request: HttpRequest) -> Result<HttpResponse> {
     http::params::none(&request)?;
     let me = who
         .read(|conn, who| {

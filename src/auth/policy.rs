@@ -70,7 +70,7 @@ impl Principal {
 pub trait Permission: 'static {
     /// Its name in `/v1/me` and in the documents.
     const NAME: &'static str;
-    /// The roles that have it.
+    /// The roles that have it; none: whoever is signed in.
     const ROLES: &'static [Role];
 }
 
@@ -88,6 +88,8 @@ macro_rules! permissions {
     };
 }
 permissions! {
+    /// See who one is: all that people without a role may do.
+    OwnAccess = "own_access": [];
     /// Read what one may see.
     Read = "read": [Scientist, Clinician, Administrator, Partner, Auditor];
     /// Ask for a move; the gates of the lifecycle decide.
@@ -120,7 +122,12 @@ permissions! {
     ManageLifecycles = "manage_lifecycles": [Administrator];
 }
 
+/// Whether what these roles have is for somebody who holds those.
+pub fn is_for(allowed: &[Role], roles: &BTreeSet<Role>) -> bool {
+    allowed.is_empty() || allowed.iter().any(|role| roles.contains(role))
+}
+
 /// What somebody with these roles may ask for, in the order of the table.
 pub fn permissions_of(roles: &BTreeSet<Role>) -> Vec<&'static str> {
-    PERMISSIONS.iter().filter(|(_, allowed)| allowed.iter().any(|r| roles.contains(r))).map(|(name, _)| *name).collect()
+    PERMISSIONS.iter().filter(|(_, allowed)| is_for(allowed, roles)).map(|(name, _)| *name).collect()
 }

@@ -110,6 +110,10 @@ fn problems(path: &str, method: &str, operation: &Map<String, Value>) -> BTreeSe
     if path == "/v1/auth/refresh" {
         statuses.insert(Code::SessionEnded.status());
     }
+    if path.ends_with("/callback") {
+        statuses.insert(Code::SignInFailed.status());
+        statuses.remove(&Code::UnknownParameter.status());
+    }
     if path == "/v1/signatures/challenges" {
         statuses.insert(Code::VersionMismatch.status());
     }
@@ -158,6 +162,10 @@ fn add_headers(path: &str, method: &str, operation: &mut Map<String, Value>) {
         headers.insert("X-Request-Id".into(), json!({ "description": "The request's id", "schema": { "type": "string", "format": "uuid", "maxLength": 36 } }));
         if status == "201" && !path.ends_with("/transitions") && !path.ends_with("/challenges") {
             headers.insert("Location".into(), text("Where it is", 200));
+        }
+        if status == "302" {
+            headers.insert("Location".into(), text("Where to go", 8000));
+            headers.insert("Set-Cookie".into(), text("What binds the sign-in to the browser", 200));
         }
         if repeatable && status.starts_with('2') {
             headers.insert("Idempotent-Replayed".into(), text("`true` where this answer was given before", 4));

@@ -133,26 +133,66 @@ pub struct Disabling {
 /// 422 for an organization that does not exist, 409 for an e-mail address or ORCID iD that is taken.
 pub fn create(conn: &mut Conn, context: &Context, new: NewPerson) -> Result<Person> {
     let organizations = organizations(conn, "/memberships", &new.memberships)?;
-    let folded = new.email.folded();
-    check_is_free(conn, Some(&folded), new.orcid.as_ref(), None)?;
-    let mut person = Person {
-        id: PersonId::fresh(),
-        number: next_number(conn, RecordKind::Person)?,
-        version: 0,
-        name: new.name.into(),
-        email: new.email.into(),
-        email_folded: folded,
+    check_is_free(conn, Some(&new.email.folded()), new.orcid.as_ref(), None)?;
+    let bare = Newcomer { name: new.name.into(), email: new.email, roles: Vec::new(), organizations };
+    let person = Person {
         orcid: new.orcid,
         roles: new.roles.into(),
-        organizations: organizations.into(),
         expertise: new.expertise.into(),
         accepting_work: new.accepting_work.unwrap_or(true),
-        disabled_at: None,
-        search: String::new(),
-        created_at: context.at,
-        updated_at: context.at,
-        head: Vec::new(),
+        ..bare.person(conn, context)?
     };
+    enter(conn, context, person)
+}
+
+/// Somebody whom an identity provider vouches for. Unlike others they may have no role, and then may do nothing until
+/// they are given one.
+#[derive(Debug, Clone)]
+pub struct Newcomer {
+    /// 1–300 characters.
+    pub name: String,
+    /// As the provider knows it.
+    pub email: Email,
+    /// What the rules of the provider give them.
+    pub roles: Vec<Role>,
+    /// The organizations they give them, each of which exists.
+    pub organizations: Vec<OrganizationId>,
+}
+
+impl Newcomer {
+    fn person(self, conn: &mut Conn, context: &Context) -> Result<Person> {
+        Ok(Person {
+            id: PersonId::fresh(),
+            number: next_number(conn, RecordKind::Person)?,
+            version: 0,
+            name: self.name,
+            email_folded: self.email.folded(),
+            email: self.email.into(),
+            orcid: None,
+            roles: self.roles.into(),
+            organizations: self.organizations.into(),
+            expertise: Expertise::default().into(),
+            accepting_work: true,
+            disabled_at: None,
+            search: String::new(),
+            created_at: context.at,
+            updated_at: context.at,
+            head: Vec::new(),
+        })
+    }
+}
+
+/// Enters somebody whom an identity provider vouches for.
+///
+/// # Errors
+/// 409 for an e-mail address that is taken.
+pub fn admit(conn: &mut Conn, context: &Context, new: Newcomer) -> Result<Person> {
+    check_is_free(conn, Some(&new.email.folded()), None, None)?;
+    let person = new.person(conn, context)?;
+    enter(conn, context, person)
+}
+
+fn enter(conn: &mut Conn, context: &Context, mut person: Person) -> Result<Person> {
     person.index();
     save(conn, context, &mut person, Change::of(Action::Created))?;
     store::index_memberships(conn, person.id, &person.organizations)?;
@@ -204,6 +244,31 @@ pub fn set_memberships(conn: &mut Conn, context: &Context, mut person: Person, n
     save(conn, context, &mut person, Change::of(Action::Revised))?;
     store::index_memberships(conn, person.id, &person.organizations)?;
     Ok(person)
+}
+
+/// Gives a person exactly these roles and memberships, as the rules of their identity provider have it. The last
+/// administrator stays one, whatever the provider says. Nothing is recorded where nothing changes.
+///
+/// # Errors
+/// What the database says.
+pub fn grant(
+    conn: &mut Conn,
+    context: &Context,
+    mut person: Person,
+    mut roles: Vec<Role>,
+    organizations: Vec<OrganizationId>,
+) -> Result<()> {
+    let resigns = person.is(Role::Administrator) && !roles.contains(&Role::Administrator);
+    if resigns && !store::has_other_administrator(conn, person.id)? {
+        roles.push(Role::Administrator);
+    }
+    if *person.roles == roles && *person.organizations == organizations {
+        return Ok(());
+    }
+    person.roles = roles.into();
+    person.organizations = organizations.into();
+    save(conn, context, &mut person, Change::of(Action::Revised))?;
+    store::index_memberships(conn, person.id, &person.organizations)
 }
 
 /// Disables a person: from the next request on they cannot do anything. What they own stays theirs until it is handed

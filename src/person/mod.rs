@@ -106,7 +106,7 @@ pub struct Person {
     pub email_folded: String,
     /// ORCID iD.
     pub orcid: Option<Orcid>,
-    /// At least one.
+    /// At least one, but for people who came by an identity provider and were given none.
     pub roles: Doc<Vec<Role>>,
     /// The organizations they belong to; `membership` indexes them.
     pub organizations: Doc<Vec<OrganizationId>>,

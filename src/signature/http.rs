@@ -2,14 +2,19 @@
 use super::{Subject, store::issue};
 use crate::{
     Error, Result, app,
-    auth::{extract::Guard, policy::Sign},
-    db::columns::Time,
+    auth::{
+        extract::Guard,
+        oidc::{self, provider::Providers},
+        policy::{Principal, Sign},
+    },
+    db::{Conn, columns::Time},
+    error::Code,
     fault::{self, Bounded, Faults},
     http::{answer::Answer, body::Body},
     id::{ChallengeId, Key},
     lifecycle::builtin::builtin,
     transition::Order,
-    vocabulary::{Meaning, RecordKind},
+    vocabulary::{Authn, Meaning, RecordKind},
 };
 use actix_web::{HttpRequest, HttpResponse, post};
 use deserr::Deserr;
@@ -53,6 +58,29 @@ pub struct NewChallenge {
     pub transition: Value,
 }
 
+/// How a signer is authenticated anew.
+#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Method {
+    /// The answer brings the password.
+    Password,
+    /// The signer signs in again at their identity provider, and the answer brings nothing.
+    Oidc,
+}
+
+/// How the signer proves that it is them.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct Authentication {
+    /// With what.
+    pub method: Method,
+    /// Where a browser goes for it; null for a password.
+    #[schema(
+        max_length = 200,
+        example = "/v1/auth/oidc/hospital/start?challenge=01932f2a-8f4e-7c11-a3c9-0d4f6c1b2e55"
+    )]
+    pub start: Option<String>,
+}
+
 /// A challenge to sign: single use, five minutes, for exactly this.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 pub struct ChallengeView {
@@ -66,6 +94,8 @@ pub struct ChallengeView {
     pub digest: String,
     /// Until when it may be answered.
     pub expires_at: Time,
+    /// How the signer proves that it is them.
+    pub authentication: Authentication,
 }
 
 /// Issues a challenge to sign a move, whether or not its other gates are met yet.
@@ -73,7 +103,8 @@ pub struct ChallengeView {
     responses((status = 201, description = "The challenge", body = ChallengeView)))]
 #[post("/v1/signatures/challenges")]
 async fn challenge(who: Guard<Sign>, request: HttpRequest, body: Body) -> Result<HttpResponse> {
-    who.post(&request, body, |conn, who, context, body| {
+    let providers = who.app().providers.clone();
+    who.post(&request, body, move |conn, who, context, body| {
         let new = parse(body.clone())?;
         let record = app::seen(conn, who, new.record.kind, Key::Id(new.record.id.0))?;
         if record.version != new.version.0 {
@@ -94,10 +125,37 @@ async fn challenge(who: Guard<Sign>, request: HttpRequest, body: Body) -> Result
             statement: issued.statement,
             digest: hex::encode(issued.digest),
             expires_at: issued.expires_at,
+            authentication: authentication(conn, who, &providers, issued.id)?,
         };
         Ok(Answer { about: vec![(new.record.kind, record.id)], ..Answer::made(&view)? })
     })
     .await
+}
+
+/// Whoever came by an identity provider goes there again; so does whoever has no password.
+fn authentication(
+    conn: &mut Conn,
+    who: &Principal,
+    providers: &Providers,
+    issued: ChallengeId,
+) -> Result<Authentication> {
+    if who.session.is_none() {
+        return Err(Error::not_permitted("Only somebody who signed in may sign: a token by itself may not."));
+    }
+    if who.authn != Authn::Oidc && super::store::password_hash(conn, who.id)?.is_some() {
+        return Ok(Authentication { method: Method::Password, start: None });
+    }
+    let of_session = oidc::store::issuer_of_session(conn, who)?.and_then(|name| providers.named(&name));
+    let known = oidc::store::issuers_of(conn, who.id)?;
+    let provider = of_session.or_else(|| known.iter().find_map(|url| providers.of_issuer(url)));
+    let Some(provider) = provider else {
+        return Err(Error::refused(
+            Code::SignatureInvalid,
+            "You have neither a password nor an identity provider here.",
+        ));
+    };
+    let start = format!("/v1/auth/oidc/{}/start?challenge={issued}", provider.issuer.name);
+    Ok(Authentication { method: Method::Oidc, start: Some(start) })
 }
 
 /// The transition must be a body that could be sent; its faults are found now rather than when it is signed.

@@ -1,5 +1,6 @@
 //! Electronic signatures (supports 21 CFR 11.50, 11.70, 11.200): a single-use challenge binds signer, record, version,
-//! meaning and the exact move that is meant; answering it needs the password again. Pure.
+//! meaning and the exact move that is meant; answering it needs the password again, or that the signer was authenticated
+//! anew at their identity provider. Pure.
 pub mod http;
 pub mod store;
 
@@ -29,8 +30,9 @@ pub const ATTEMPTS: i32 = 5;
 pub struct Answer {
     /// The challenge that was issued for exactly this move.
     pub challenge_id: ChallengeId,
-    /// The signer's password.
-    pub password: Secret,
+    /// The signer's password; left out by who was authenticated at an identity provider for this challenge.
+    #[deserr(default)]
+    pub password: Option<Secret>,
 }
 
 /// A challenge as it is stored.

@@ -74,6 +74,33 @@ pub fn release(conn: &mut Conn, id: ChallengeId) -> Result<()> {
     Ok(())
 }
 
+/// Whether somebody's challenge may still be answered.
+///
+/// # Errors
+/// What the database says.
+pub fn is_open(conn: &mut Conn, id: ChallengeId, at: Time) -> Result<bool> {
+    let open = challenge::table
+        .filter(challenge::id.eq(id))
+        .filter(challenge::attempts.lt(ATTEMPTS))
+        .filter(challenge::expires_at.gt(at))
+        .filter(challenge::consumed_at.is_null());
+    Ok(open.count().get_result::<i64>(conn)? > 0)
+}
+
+/// Notes that an identity provider authenticated this person for their challenge, at `when` in whole seconds; false where
+/// the challenge is not theirs or over, or that was before it was issued.
+///
+/// # Errors
+/// What the database says.
+pub fn authenticated(conn: &mut Conn, id: ChallengeId, who: &Principal, when: i64) -> Result<bool> {
+    let Some(issued) = find(conn, id, who.id)? else { return Ok(false) };
+    if when < issued.issued_at.utc().timestamp() || !is_open(conn, id, who.at)? {
+        return Ok(false);
+    }
+    let own = challenge::table.filter(challenge::id.eq(id)).filter(challenge::person_id.eq(who.id));
+    Ok(diesel::update(own).set(challenge::authenticated_at.eq(who.at)).execute(conn)? > 0)
+}
+
 /// Uses the challenge up; false where another request was faster.
 ///
 /// # Errors

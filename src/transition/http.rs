@@ -136,17 +136,25 @@ impl deserr::Deserr<fault::Faults> for SignatureOnly {
     }
 }
 
-/// Counts the answer, then checks the password off the request thread.
+/// Counts the answer, then checks the password off the request thread, or that the provider has authenticated the signer.
+/// A token without a session never signs.
 ///
 /// # Errors
 /// 429, 503, and what the database says.
 pub async fn check(who: &Guard<Move>, address: IpAddr, answer: &signature::Answer) -> Result<Checked> {
     let id = answer.challenge_id;
     let open = who.write(move |conn, who, _| signature::store::reserve(conn, id, who)).await?;
-    if !open {
+    if !open || who.session.is_none() {
         return Ok(Checked { right: false });
     }
-    Ok(Checked { right: verify(who, address, answer.password.clone(), id).await? })
+    let right = match answer.password.clone() {
+        Some(password) => verify(who, address, password, id).await?,
+        None => {
+            let own = who.read(move |conn, who| signature::store::find(conn, id, who.id)).await?;
+            own.is_some_and(|challenge| challenge.authenticated_at.is_some())
+        }
+    };
+    Ok(Checked { right })
 }
 
 /// Guesses at a signature are slowed down as those at a sign-in are: challenges cost nothing.

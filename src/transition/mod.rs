@@ -137,10 +137,10 @@ pub trait Movable: Stored + Sized {
     fn make(self, conn: &mut Conn, who: &Principal, context: &Context, passed: Passed<'_>) -> Result<EventId>;
 }
 
-/// A signature whose password was right, or was not: checked before the transaction, off the request thread.
+/// A signature whose signer proved that it is them, or did not: checked before the transaction, off the request thread.
 #[derive(Debug, Clone, Copy)]
 pub struct Checked {
-    /// Whether the challenge was open and the password right.
+    /// Whether the challenge was open, and the password right or the signer authenticated at their provider.
     pub right: bool,
 }
 
@@ -318,7 +318,10 @@ fn sign<M: Movable>(
         return Err(invalid("The challenge is unknown, used, expired or void: ask for another."));
     };
     if !checked.is_some_and(|c| c.right) {
-        return Err(invalid("The password is wrong."));
+        return Err(invalid(match answer.password {
+            Some(_) => "The password is wrong.",
+            None => "You have not been authenticated at your identity provider for this challenge.",
+        }));
     }
     let subject = Subject {
         challenge: challenge.id,

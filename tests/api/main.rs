@@ -11,6 +11,7 @@ mod faults;
 mod found;
 mod idempotency;
 mod lifecycle;
+mod oidc;
 mod openapi;
 mod pressure;
 mod sessions;

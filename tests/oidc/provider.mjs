@@ -9,7 +9,6 @@ import { createInterface } from "node:readline";
 import Provider from "oidc-provider";
 
 const redirectUri = process.argv[2];
-const RESOURCE = "https://benchside.test";
 let accounts = {};
 
 function key(kid, alg, type, options) {
@@ -68,7 +67,7 @@ const configuration = {
     const { client, session, provider, params } = ctx.oidc;
     const grant = new provider.Grant({ clientId: client.clientId, accountId: session.accountId });
     grant.addOIDCScope(params.scope);
-    if (params.resource) grant.addResourceScope(RESOURCE, "api");
+    if (params.resource) grant.addResourceScope(params.resource, "api");
     await grant.save();
     return grant;
   },

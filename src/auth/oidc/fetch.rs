@@ -65,12 +65,15 @@ impl Default for Fetcher {
 }
 
 impl Fetcher {
-    /// Sends a request and reads its answer, whatever its status.
+    /// Sends a request and reads its answer: what was asked for, or what is wrong with the asking.
     ///
     /// # Errors
-    /// When there is no whole answer in time and within [`LARGEST_ANSWER`].
+    /// When there is no whole answer in time and within [`LARGEST_ANSWER`], or one that says the provider has failed.
     pub fn send(&self, request: HttpRequest) -> Result<HttpResponse, FetchError> {
         let (parts, body) = self.0.run(request)?.into_parts();
+        if parts.status.is_server_error() {
+            return Err(FetchError::Status(parts.status.as_u16()));
+        }
         let bytes = body.into_with_config().limit(LARGEST_ANSWER).read_to_vec()?;
         Ok(HttpResponse::from_parts(parts, bytes))
     }

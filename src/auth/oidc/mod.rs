@@ -1,17 +1,21 @@
 //! Single sign-on: people whom a provider of theirs vouches for (OpenID Connect Core 1.0).
 //!
 //! A person comes in by the code flow with PKCE, or with an access token that a provider issued for this service
-//! (RFC 9068). Either way they are a person of ours before anything is asked of them: `change` finds or enters them,
+//! (RFC 9068). Either way they are a person of ours before anything is asked of them: [`change`] finds or enters them,
 //! [`rules`](Issuer::grants) say what roles they get. Here is what an issuer is and what its claims mean, which is pure;
 //! [`config`] reads the file, [`jwt`] judges tokens, [`cache`] and [`provider`] talk to the provider, [`store`] holds the
 //! SQL.
 //!
 //! Deliberately absent: single logout, refresh tokens of the provider, implicit and hybrid flows, dynamic registration.
 pub mod cache;
+pub mod change;
 pub mod config;
+pub mod entry;
 pub mod fetch;
+pub mod http;
 pub mod jwt;
 pub mod provider;
+pub mod store;
 
 use crate::{auth::password::Secret, identifier::Email, vocabulary::Role};
 use deserr::Deserr;

@@ -143,6 +143,11 @@ impl Provider {
         }
     }
 
+    /// Whether browsers reach this service by https.
+    pub fn is_secure(&self) -> bool {
+        self.redirect.url().scheme() == "https"
+    }
+
     /// Room for one sign-in to be finished; `None` where too many are under way.
     pub fn room(&self) -> Option<OwnedSemaphorePermit> {
         self.room.clone().try_acquire_owned().ok()
@@ -272,8 +277,8 @@ fn failure(e: &RequestTokenError<FetchError, BasicErrorResponse>) -> Failure {
     }
 }
 
-/// Every provider whose word is taken.
-#[derive(Default)]
+/// Every provider whose word is taken. Cheap to clone.
+#[derive(Clone, Default)]
 pub struct Providers(Vec<Arc<Provider>>);
 
 impl Providers {
@@ -285,7 +290,8 @@ impl Providers {
         let base = public_url.trim_end_matches('/');
         let provider = |issuer: Issuer| {
             let callback = format!("{base}/v1/auth/oidc/{}/callback", issuer.name);
-            let redirect = RedirectUrl::new(callback).map_err(|e| format!("the public URL is no URL: {e}"))?;
+            let redirect = RedirectUrl::new(callback).ok().filter(|redirect| is_safe(redirect.url()));
+            let redirect = redirect.ok_or("the public URL must be https:// (http:// only on the loopback)")?;
             Ok(Arc::new(Provider::new(issuer, redirect)))
         };
         issuers.into_iter().map(provider).collect::<Result<_, String>>().map(Self)

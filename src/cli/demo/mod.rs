@@ -68,6 +68,7 @@ pub async fn run(args: Demo) -> Result<()> {
         connections: 8,
         password_workers: 2,
         edge: args.edge.clone(),
+        oidc: None,
     };
     let listener = serve::bind(&settings)?;
     if args.reset {

@@ -25,7 +25,17 @@ const MUTUAL: &[(&str, &str, &str)] = &[
 ];
 
 /// Handlers that answer without a token.
-const OPEN: &[&str] = &["login", "refresh_tokens", "live", "ready", "metrics_text", "jwks", "openapi_json"];
+const OPEN: &[&str] = &[
+    "login",
+    "refresh_tokens",
+    "start_oidc_login",
+    "finish_oidc_login",
+    "live",
+    "ready",
+    "metrics_text",
+    "jwks",
+    "openapi_json",
+];
 
 #[track_caller]
 fn nothing(found: Vec<String>, what_to_do: &str) {
