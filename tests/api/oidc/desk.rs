@@ -39,7 +39,8 @@ impl Desk {
         let db = Db::open(&app.url, &Settings { connections: 4, ..Settings::default() }).unwrap();
         let keys = Keys::open(&app.folder.join("keys")).unwrap();
         let (issuer, audience) = ("benchside".into(), "benchside".into());
-        let node = assemble(db, &keys, issuer, audience, Passwords::new(1), clock).unwrap();
+        let edge = Edge { rate_limit: 0, ..Edge::default() };
+        let node = assemble(db, &keys, issuer, audience, Passwords::new(1), edge, clock).unwrap();
         let providers = Providers::new(issuers(&base), &base).unwrap();
         let node = web::Data::new(App { providers, ..node });
         std::thread::spawn(move || {
