@@ -5,7 +5,7 @@
 use super::{
     bucket::subscriber,
     oidc,
-    policy::{Permission, Principal, is_for},
+    policy::{Permission, Principal},
     scope::{Access, Scope},
 };
 use crate::{
@@ -127,7 +127,7 @@ impl<P: Permission> FromRequest for Guard<P> {
                 .ok_or_else(|| Error::Internal("no App is mounted".into()))?;
             let principal = authenticate(&request, &app).await?;
             refuse_out_of_scope(&request, &principal.scope)?;
-            if !is_for(P::ROLES, &principal.roles) {
+            if !principal.may_ask::<P>() {
                 return Err(forbidden::<P>(&request, &app, principal).await);
             }
             Ok(Self { principal, request: RequestId::of(&request), app, permission: PhantomData })
@@ -216,10 +216,7 @@ pub async fn signed_in(request: &HttpRequest) -> Result<()> {
 
 /// 404 where the path names a record this person cannot see, else 403.
 async fn forbidden<P: Permission>(request: &HttpRequest, app: &App, who: Principal) -> Error {
-    let refusal = Error::refused(Code::NotPermitted, format!("This needs the permission `{}`.", P::NAME)).with(
-        "unmet",
-        [serde_json::json!({ "gate": "role", "message": format!("one of the roles {}", names(P::ROLES)) })],
-    );
+    let refusal = P::ROW.refused();
     let Some(segment) = request.match_info().get("id") else { return refusal };
     let plural = request.path().split('/').nth(2).unwrap_or_default();
     let kind = RecordKind::ALL.iter().copied().find(|kind| kind.plural() == plural);
@@ -230,10 +227,6 @@ async fn forbidden<P: Permission>(request: &HttpRequest, app: &App, who: Princip
         Ok(_) => refusal,
         Err(e) => e,
     }
-}
-
-fn names(roles: &[crate::vocabulary::Role]) -> String {
-    roles.iter().map(|r| r.as_str()).collect::<Vec<_>>().join(", ")
 }
 
 /// Whose budget a request is counted against.

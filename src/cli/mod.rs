@@ -37,6 +37,8 @@ pub enum Command {
     Import(Import),
     /// Print the OpenAPI document
     Openapi,
+    /// Print who may do what, as a table in Markdown
+    Policy,
 }
 
 /// `benchside migrate`
@@ -74,6 +76,10 @@ pub async fn run(cli: Cli) -> Result<()> {
         Command::Import(args) => run_import(&args).await,
         Command::Openapi => {
             println!("{:#}", crate::api::document());
+            Ok(())
+        }
+        Command::Policy => {
+            print!("{}", crate::auth::policy::markdown());
             Ok(())
         }
     }

@@ -2,7 +2,7 @@
 use super::{Discovery, store};
 use crate::{
     Error, Result,
-    auth::policy::Principal,
+    auth::policy::{LogDiscovery, Principal},
     db::{
         Conn,
         columns::{Doc, Time},
@@ -16,7 +16,7 @@ use crate::{
     person::Tenure,
     transition::{Movable, Order, Passed, Situation, moves_meant},
     value::{Condition, Reference},
-    vocabulary::{Action, Modality, OrganizationKind, RecordKind, Role, Visibility},
+    vocabulary::{Action, Modality, OrganizationKind, RecordKind, Visibility},
 };
 use deserr::Deserr;
 use serde_json::{Map, Value};
@@ -142,10 +142,11 @@ pub fn log(
     let kind = organization::store::names(conn, [new.lab_id])?.get(&new.lab_id).map(|(_, kind)| *kind);
     if kind != Some(OrganizationKind::Lab) {
         faults.push("/lab_id", "not_found", "must be a lab");
-    } else if !(who.is(Role::Scientist) && who.belongs_to(new.lab_id)) {
-        return Err(Error::not_permitted("Discoveries are logged by scientists of their lab."));
-    } else if !person::store::is_active_member(conn, owner, new.lab_id)? {
-        faults.push("/owner_id", "not_a_member", "must be an active member of the lab");
+    } else {
+        who.must::<LogDiscovery>(&organization::standing(who, new.lab_id))?;
+        if !person::store::is_active_member(conn, owner, new.lab_id)? {
+            faults.push("/owner_id", "not_a_member", "must be an active member of the lab");
+        }
     }
     unknown_organizations(conn, &new.shared_with.0, &mut faults)?;
     let effective_at = new.effective_at.unwrap_or(context.at);

@@ -31,7 +31,7 @@ use crate::{
         store::{OwnerView, PersonName},
     },
     value::{Condition, Reference, fold, term_of},
-    vocabulary::{Modality, RecordKind, Role, StopReason, Visibility},
+    vocabulary::{Modality, RecordKind, StopReason, Visibility},
 };
 use actix_web::{HttpRequest, HttpResponse, get, patch, post};
 use serde::Serialize;
@@ -312,7 +312,7 @@ async fn revise(who: Guard<Revise>, request: HttpRequest, body: Body) -> Result<
     let revised = who
         .write(move |conn, who, context| {
             let discovery = store::find(conn, who, key)?;
-            who.may_revise(discovery.owner_id, discovery.lab_id, Role::Scientist)?;
+            who.must::<Revise>(&discovery.standing(who))?;
             if_match.check(discovery.version)?;
             let patch = body::parse::<DiscoveryPatch>(body.clone())?;
             let revised = change::revise(conn, context, discovery, patch)?;

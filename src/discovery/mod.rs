@@ -5,11 +5,12 @@ pub mod migrate;
 pub mod store;
 
 use crate::{
+    auth::policy::{Principal, Relation, Standing},
     db::columns::{Doc, Time},
     id::{DiscoveryId, InsightId, OrganizationId, PersonId},
     person::Tenure,
     value::{Condition, Reference, search_text, terms_of},
-    vocabulary::{Modality, StopReason, Visibility},
+    vocabulary::{Modality, RecordKind, StopReason, Visibility},
 };
 use diesel::{AsChangeset, Insertable, Queryable};
 use serde::Serialize;
@@ -80,6 +81,13 @@ pub struct Discovery {
 }
 
 impl Discovery {
+    /// What this person is to it.
+    pub fn standing(&self, who: &Principal) -> Standing {
+        Standing::to(RecordKind::Discovery)
+            .being(Relation::Owner, self.owner_id == who.id)
+            .being(Relation::Steward, who.belongs_to(self.lab_id))
+    }
+
     /// Brings the folded columns in line with the fields they are made from.
     pub fn index(&mut self) {
         self.terms = terms_of(&self.conditions);

@@ -2,7 +2,7 @@
 use super::{DRAFT, Finding, SIGNED, SUPERSEDED, is_future, store, takes_grade};
 use crate::{
     Error, Result,
-    auth::policy::Principal,
+    auth::policy::{Principal, RecordFinding},
     db::{Conn, columns::Time},
     error::Code,
     fault::{Bounded, Change as Patch, Faults, LongText, Title},
@@ -14,7 +14,7 @@ use crate::{
     transition::{Movable, Passed, Situation},
     trial::{self, Trial},
     value::Effect,
-    vocabulary::{Action, FindingKind, RecordKind, Role},
+    vocabulary::{Action, FindingKind, RecordKind},
 };
 use deserr::Deserr;
 use serde_json::json;
@@ -94,17 +94,6 @@ pub struct FindingPatch {
     pub supersedes_id: Patch<Option<FindingId>>,
 }
 
-/// Findings are recorded by clinicians of the trial's clinic.
-///
-/// # Errors
-/// 403 for everybody else.
-pub fn may_record(who: &Principal, trial: &Trial) -> Result<()> {
-    if who.is(Role::Clinician) && who.belongs_to(trial.clinic_id) {
-        return Ok(());
-    }
-    Err(Error::not_permitted("Findings are recorded by clinicians of the trial's clinic."))
-}
-
 /// Records a finding of a trial of the caller's clinic, as a draft that the caller owns. The trial is one that the
 /// caller may see.
 ///
@@ -112,7 +101,7 @@ pub fn may_record(who: &Principal, trial: &Trial) -> Result<()> {
 /// 403 for a trial of another clinic, 422 for a day to come, a grade of what is not safety, or a finding that cannot be
 /// superseded.
 pub fn record(conn: &mut Conn, who: &Principal, context: &Context, trial: &Trial, new: NewFinding) -> Result<Finding> {
-    may_record(who, trial)?;
+    who.must::<RecordFinding>(&trial.standing(who))?;
     let mut faults = Faults::default();
     if is_future(&new.observed_on, context.at) {
         faults.push("/observed_on", "in_future", "must not be in the future");

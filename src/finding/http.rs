@@ -32,7 +32,7 @@ use crate::{
     },
     trial::{self, store::TrialName},
     value::{Effect, fold},
-    vocabulary::{FindingKind, RecordKind, Role},
+    vocabulary::{FindingKind, RecordKind},
 };
 use actix_web::{HttpRequest, HttpResponse, get, patch, post};
 use serde::Serialize;
@@ -292,7 +292,7 @@ async fn create(who: Guard<RecordFinding>, request: HttpRequest, body: Body) -> 
 
 fn create_one(conn: &mut Conn, who: &Principal, context: &Context, trial: Key, body: &Value) -> Result<Answer> {
     let trial = trial::store::find(conn, who, trial)?;
-    change::may_record(who, &trial)?;
+    who.must::<RecordFinding>(&trial.standing(who))?;
     let new = body::parse::<NewFinding>(body.clone())?;
     let finding = change::record(conn, who, context, &trial, new)?;
     let made = view(conn, who, finding)?;
@@ -365,7 +365,7 @@ async fn revise(who: Guard<Revise>, request: HttpRequest, body: Body) -> Result<
         .write(move |conn, who, context| {
             let finding = store::find(conn, who, key)?;
             let clinic = trial::store::load(conn, finding.trial_id)?.clinic_id;
-            who.may_revise(finding.owner_id, clinic, Role::Clinician)?;
+            who.must::<Revise>(&finding.standing(who, clinic))?;
             if_match.check(finding.version)?;
             let patch = body::parse::<FindingPatch>(body.clone())?;
             let revised = change::revise(conn, who, context, finding, patch)?;

@@ -4,12 +4,13 @@ pub mod http;
 pub mod store;
 
 use crate::{
+    auth::policy::{Principal, Relation, Standing},
     db::columns::{Doc, Time},
-    id::{FindingId, PersonId, TrialId},
+    id::{FindingId, OrganizationId, PersonId, TrialId},
     identifier::CalendarDate,
     person::Tenure,
     value::{Effect, search_text},
-    vocabulary::FindingKind,
+    vocabulary::{FindingKind, RecordKind},
 };
 use diesel::{AsChangeset, Insertable, Queryable};
 use serde::Serialize;
@@ -74,6 +75,13 @@ pub struct Finding {
 }
 
 impl Finding {
+    /// What this person is to it, given the clinic of its trial.
+    pub fn standing(&self, who: &Principal, clinic: OrganizationId) -> Standing {
+        Standing::to(RecordKind::Finding)
+            .being(Relation::Owner, self.owner_id == who.id)
+            .being(Relation::Steward, who.belongs_to(clinic))
+    }
+
     /// Brings the folded column in line with the fields it is made from.
     pub fn index(&mut self) {
         self.search = search_text([&*self.title, &*self.narrative]);

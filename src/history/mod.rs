@@ -3,11 +3,11 @@ pub mod http;
 pub mod store;
 
 use crate::{
-    auth::policy::Principal,
+    auth::policy::{Principal, ReadPrivate},
     db::columns::Time,
     id::{EventId, OrganizationId, PersonId},
-    person::store::PersonName,
-    vocabulary::{Action, Meaning, RecordKind, Role, StopReason},
+    person::{self, store::PersonName},
+    vocabulary::{Action, Meaning, RecordKind, StopReason},
 };
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -223,8 +223,8 @@ pub fn without(value: &Value, hidden: &HashSet<Uuid>) -> Value {
 
 /// A person's e-mail and roles are for that person and administrators; what people never see of a record is left out too.
 pub fn private_fields(kind: RecordKind, id: Uuid, who: &Principal) -> &'static [&'static str] {
-    let own = who.id.0 == id || who.is(Role::Administrator);
-    if kind == RecordKind::Person && !own { &["email", "roles"] } else { &[] }
+    let private = kind == RecordKind::Person && !who.may::<ReadPrivate>(&person::standing(who, PersonId::of(id)));
+    if private { &["email", "roles"] } else { &[] }
 }
 
 /// Whether the version that an event recorded may be shown to somebody who sees the record as it is now.

@@ -87,7 +87,7 @@ fn problems(path: &str, method: &str, operation: &Map<String, Value>) -> BTreeSe
         statuses.insert(Code::TooManyRequests.status());
     }
     if !is_open(operation) {
-        statuses.insert(Code::Unauthenticated.status());
+        statuses.extend([Code::Unauthenticated, Code::NotPermitted].map(Code::status));
     }
     if takes(operation, "path", None) {
         statuses.insert(Code::NotFound.status());
@@ -102,7 +102,7 @@ fn problems(path: &str, method: &str, operation: &Map<String, Value>) -> BTreeSe
         statuses.extend([Code::TooSlow, Code::TooLarge, Code::UnsupportedMediaType, Code::Invalid].map(Code::status));
     }
     if method != "get" && !is_open(operation) {
-        statuses.extend([Code::NotPermitted, Code::NotFound, Code::Conflict].map(Code::status));
+        statuses.extend([Code::NotFound, Code::Conflict].map(Code::status));
     }
     if path == "/v1/auth/login" {
         statuses.insert(Code::InvalidCredentials.status());

@@ -4,7 +4,7 @@ mod moves;
 use super::{DRAFT, Insight, store};
 use crate::{
     Error, Result,
-    auth::policy::Principal,
+    auth::policy::{Principal, RaiseInsight, Relation, Standing},
     db::Conn,
     discovery,
     error::Code,
@@ -15,7 +15,7 @@ use crate::{
     lifecycle::builtin,
     organization,
     person::Tenure,
-    vocabulary::{Action, OrganizationKind, RecordKind, Role, Urgency},
+    vocabulary::{Action, OrganizationKind, RecordKind, Urgency},
 };
 use deserr::Deserr;
 use std::collections::{HashMap, HashSet};
@@ -94,9 +94,9 @@ pub fn raise(conn: &mut Conn, who: &Principal, context: &Context, new: NewInsigh
     let ids = new.finding_ids.0;
     let found = finding::store::citable(conn, who, &ids)?;
     let own = ids.iter().filter_map(|id| found.get(id)).map(|f| f.clinic_id).find(|c| who.belongs_to(*c));
-    if !who.is(Role::Clinician) || (own.is_none() && !found.is_empty()) {
-        return Err(Error::not_permitted("Insights are raised by clinicians of the clinic whose findings they cite."));
-    }
+    // Where none of them is seen, none is another clinic's either: that they are not there is told below.
+    let steward = own.is_some() || found.is_empty();
+    who.must::<RaiseInsight>(&Standing::to(RecordKind::Finding).being(Relation::Steward, steward))?;
     let mut faults = Faults::default();
     citation_faults(&ids, &found, own, &mut faults);
     discovery_faults(conn, who, &new.discovery_ids.0, &mut faults)?;

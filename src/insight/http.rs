@@ -32,7 +32,7 @@ use crate::{
         store::{OwnerView, PersonName},
     },
     value::fold,
-    vocabulary::{Outcome, RecordKind, Role, Urgency},
+    vocabulary::{Outcome, RecordKind, Urgency},
 };
 use actix_web::{HttpRequest, HttpResponse, get, patch, post};
 use serde::Serialize;
@@ -343,7 +343,7 @@ async fn revise(who: Guard<Revise>, request: HttpRequest, body: Body) -> Result<
     let revised = who
         .write(move |conn, who, context| {
             let insight = store::find(conn, who, key)?;
-            who.may_revise(insight.owner_id, insight.clinic_id, Role::Clinician)?;
+            who.must::<Revise>(&insight.standing(who))?;
             if_match.check(insight.version)?;
             let patch = body::parse::<InsightPatch>(body.clone())?;
             let revised = change::revise(conn, who, context, insight, patch)?;

@@ -4,11 +4,12 @@ pub mod http;
 pub mod store;
 
 use crate::{
+    auth::policy::{Principal, Relation, Standing},
     db::columns::{Doc, Time},
     id::{DiscoveryId, FindingId, InsightId, OrganizationId, PersonId},
     person::Tenure,
     value::search_text,
-    vocabulary::{Outcome, Urgency},
+    vocabulary::{Outcome, RecordKind, Urgency},
 };
 use chrono::DateTime;
 use diesel::{AsChangeset, Insertable, Queryable};
@@ -93,6 +94,13 @@ pub struct Insight {
 pub const WAITING: &[&str] = &[SUBMITTED, ACKNOWLEDGED, "investigating"];
 
 impl Insight {
+    /// What this person is to it.
+    pub fn standing(&self, who: &Principal) -> Standing {
+        Standing::to(RecordKind::Insight)
+            .being(Relation::Owner, self.owner_id == who.id)
+            .being(Relation::Steward, who.belongs_to(self.clinic_id))
+    }
+
     /// Brings the folded column in line with the fields it is made from.
     pub fn index(&mut self) {
         self.search = search_text([&*self.title, &*self.question, &*self.rationale]);

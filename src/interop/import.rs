@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     Error, Result,
-    auth::policy::Principal,
+    auth::policy::{ImportStudies, Principal, Revise},
     db::{
         Conn,
         columns::{Doc, Time},
@@ -16,7 +16,7 @@ use crate::{
     fault::Faults,
     id::{OrganizationId, PersonId},
     ledger::{Change, Context, Stored, next_number},
-    person,
+    organization, person,
     trial::{self, Founding, Trial, change, is_set_by_registry, is_stopped},
     value::TrialDate,
     vocabulary::{Action, RecordKind, Role, StudyType, TrialSource, TrialStatus, Visibility},
@@ -64,10 +64,7 @@ pub fn may_import(conn: &mut Conn, who: &Principal, clinic_id: OrganizationId) -
     if !change::is_clinic(conn, clinic_id)? {
         return Err(Error::fault("/clinic_id", "not_found", "must be a clinic or a centre"));
     }
-    if is_clinician_of(who, clinic_id) || who.is(Role::Administrator) {
-        return Ok(());
-    }
-    Err(Error::not_permitted("Studies are imported by clinicians of the clinic and by administrators."))
+    who.must::<ImportStudies>(&organization::standing(who, clinic_id))
 }
 
 fn is_clinician_of(who: &Principal, clinic_id: OrganizationId) -> bool {
@@ -114,7 +111,7 @@ fn revise(
     mut trial: Trial,
     dry_run: bool,
 ) -> Result<Outcome> {
-    if who.may_revise(trial.owner_id, trial.clinic_id, Role::Clinician).is_err() {
+    if !who.may::<Revise>(&trial.standing(who)) {
         return Ok(Outcome::Skipped("the trial belongs to another clinic, and is not yours to revise".into()));
     }
     let before = trial.clone();

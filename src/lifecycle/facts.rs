@@ -66,6 +66,15 @@ pub fn accepted_pairings(conn: &mut Conn, discovery: DiscoveryId) -> Result<Vec<
     Ok(rows.into_iter().map(|(id, kind, clinician)| AcceptedPairing { id, kind, clinician }).collect())
 }
 
+/// Whether this person is the accepted clinical lead of a discovery.
+///
+/// # Errors
+/// What the database says.
+pub fn leads(conn: &mut Conn, who: PersonId, discovery: DiscoveryId) -> Result<bool> {
+    let accepted = accepted_pairings(conn, discovery)?;
+    Ok(accepted.iter().any(|p| p.kind == PairingKind::ClinicalLead && p.clinician == Some(who)))
+}
+
 /// Leaves of a discovery's trials and pairings what this person may see.
 ///
 /// # Errors

@@ -4,14 +4,20 @@ pub mod http;
 pub mod store;
 
 use crate::{
+    auth::policy::{Principal, Relation, Standing},
     db::columns::{Doc, Time},
     id::OrganizationId,
     identifier::Ror,
     value::{Condition, search_text, terms_of},
-    vocabulary::OrganizationKind,
+    vocabulary::{OrganizationKind, RecordKind},
 };
 use diesel::{AsChangeset, Insertable, Queryable};
 use serde::Serialize;
+
+/// What this person is to an organization.
+pub fn standing(who: &Principal, organization: OrganizationId) -> Standing {
+    Standing::to(RecordKind::Organization).being(Relation::Member, who.belongs_to(organization))
+}
 
 /// An organization as it is stored.
 #[derive(Debug, Clone, Queryable, Insertable, AsChangeset, Serialize)]

@@ -2,7 +2,10 @@
 use super::{Counterpart, DECLINED, Pairing, ProposingSide, speaks_for_lab, store};
 use crate::{
     Error, Result,
-    auth::{policy::Principal, scope::Scope},
+    auth::{
+        policy::{Principal, ProposePairing, Relation},
+        scope::Scope,
+    },
     db::{Conn, columns::Time},
     discovery::{self, Discovery},
     error::Code,
@@ -158,20 +161,13 @@ fn visible_discovery(
 
 /// For which side this person may propose.
 fn proposing_side(who: &Principal, discovery: &Discovery, counterpart: Counterpart) -> Result<ProposingSide> {
-    let for_themself = match counterpart {
-        Counterpart::Clinician(_) => who.is(Role::Clinician) && counterpart.is_spoken_for_by(who),
-        Counterpart::Sponsor(_) => counterpart.is_spoken_for_by(who),
-    };
-    if speaks_for_lab(who, discovery.lab_id) {
-        Ok(ProposingSide::Lab)
-    } else if for_themself {
-        Ok(ProposingSide::Counterpart)
-    } else {
-        Err(Error::not_permitted(
-            "Pairings are proposed by scientists of the discovery's lab, by clinicians for themselves and by partners \
-             for their sponsor.",
-        ))
-    }
+    let standing = discovery
+        .standing(who)
+        .being(Relation::NamedClinician, counterpart == Counterpart::Clinician(who.id))
+        .being(Relation::NamedSponsor, matches!(counterpart, Counterpart::Sponsor(id) if who.belongs_to(id)));
+    who.must::<ProposePairing>(&standing)?;
+    let of_lab = speaks_for_lab(who, discovery.lab_id);
+    Ok(if of_lab { ProposingSide::Lab } else { ProposingSide::Counterpart })
 }
 
 /// The counterpart as one who reads: the clinician, or any partner of the sponsor.

@@ -8,12 +8,12 @@ pub(crate) mod testing;
 mod tests;
 
 use crate::{
-    auth::policy::Principal,
+    auth::policy::{Principal, Relation, Standing},
     db::columns::{Doc, Time},
     id::{DiscoveryId, OrganizationId, PairingId, PersonId},
     person::Tenure,
     value::search_text,
-    vocabulary::{PairingKind, Role, vocabulary},
+    vocabulary::{PairingKind, RecordKind, Role, vocabulary},
 };
 use diesel::{AsChangeset, Insertable, Queryable};
 use serde::Serialize;
@@ -100,6 +100,13 @@ pub struct Pairing {
 }
 
 impl Pairing {
+    /// What this person is to it, given the lab of the discovery.
+    pub fn standing(&self, who: &Principal, lab: OrganizationId) -> Standing {
+        Standing::to(RecordKind::Pairing)
+            .being(Relation::Owner, self.owner_id == who.id)
+            .being(Relation::Steward, who.belongs_to(lab))
+    }
+
     /// Who the lab is paired with; every pairing names one of the two.
     pub fn counterpart(&self) -> Option<Counterpart> {
         let sponsor = self.organization_id.map(Counterpart::Sponsor);

@@ -2,13 +2,14 @@
 use super::{
     Expertise, Person,
     change::{self, Disabling, Memberships, NewPerson, PersonPatch, RESERVED},
+    standing,
     store::{self, Filter, Owned},
 };
 use crate::{
     Error, Result,
     auth::{
         extract::Guard,
-        policy::{ManagePeople, Principal, Read, ReviseProfile},
+        policy::{ManagePeople, Principal, Read, ReadPrivate, ReviseProfile, Standing},
     },
     bulk::{BatchOf, Results},
     db::{Conn, columns::Time},
@@ -116,7 +117,7 @@ pub fn views(conn: &mut Conn, who: &Principal, rows: Vec<Person>) -> Result<Vec<
         Ok(MemberOf { id: name.id, code: name.code, name: name.name, kind })
     };
     let view = |p: Person| {
-        let private = p.id == who.id || who.is(Role::Administrator);
+        let private = who.may::<ReadPrivate>(&standing(who, p.id));
         Ok(PersonView {
             id: p.id,
             code: RecordKind::Person.code(p.number),
@@ -182,8 +183,8 @@ async fn list(who: Guard<Read>, request: HttpRequest) -> Result<HttpResponse> {
         &["organization_id", "role", "condition", "modality", "accepting_work", "updated_after", "q"];
     const SORTS: &[&str] = &["-updated_at", "created_at", "name", "code"];
     let mut params = Params::read(&request, &[PARAMETERS, FILTERS].concat())?;
-    if params.has("role") && !who.is(Role::Administrator) {
-        return Err(Error::not_permitted("Only administrators may ask who holds a role."));
+    if params.has("role") {
+        who.must::<ReadPrivate>(&Standing::to(RecordKind::Person))?;
     }
     let page = Page::read(&request, &mut params, SORTS);
     let filter = Filter {
@@ -280,16 +281,12 @@ async fn revise(who: Guard<ReviseProfile>, request: HttpRequest, body: Body) -> 
 }
 
 fn may_revise(who: &Principal, person: PersonId, patch: &Value) -> Result<()> {
-    if who.is(Role::Administrator) {
-        return Ok(());
+    let standing = standing(who, person);
+    who.must::<ReviseProfile>(&standing)?;
+    if RESERVED.iter().any(|field| patch.get(*field).is_some()) {
+        who.must::<ManagePeople>(&standing)?;
     }
-    if who.id != person {
-        return Err(Error::not_permitted("Only that person or an administrator may revise a person."));
-    }
-    match RESERVED.iter().find(|field| patch.get(**field).is_some()) {
-        Some(field) => Err(Error::not_permitted(format!("Only an administrator may change `{field}`."))),
-        None => Ok(()),
-    }
+    Ok(())
 }
 
 /// Says anew which organizations a person belongs to.

@@ -5,12 +5,13 @@ pub mod http;
 pub mod store;
 
 use crate::{
+    auth::policy::{Principal, Relation, Standing},
     db::columns::{Doc, Time},
     fault::{Faults, List, pointer},
     id::{OrganizationId, PersonId},
     identifier::Orcid,
     value::{Condition, search_text, terms_of},
-    vocabulary::{Modality, Role},
+    vocabulary::{Modality, RecordKind, Role},
 };
 use deserr::{Deserr, IntoValue, Value, ValuePointerRef};
 use diesel::{AsChangeset, Insertable, Queryable};
@@ -126,6 +127,11 @@ pub struct Person {
     /// Leaf hash of their latest event.
     #[serde(skip)]
     pub head: Vec<u8>,
+}
+
+/// What somebody is to a person.
+pub fn standing(who: &Principal, person: PersonId) -> Standing {
+    Standing::to(RecordKind::Person).being(Relation::Own, who.id == person)
 }
 
 /// One owner's time with a record.

@@ -2,7 +2,10 @@
 use super::{Person, Tenure};
 use crate::{
     Error, Result,
-    auth::{policy::Principal, scope::Scope},
+    auth::{
+        policy::{Principal, ReadPrivate, Standing},
+        scope::Scope,
+    },
     db::{
         Conn, MultiBackend, Sees, any_of,
         columns::{Doc, Time},
@@ -104,7 +107,7 @@ pub fn list(conn: &mut Conn, who: &Principal, filter: &Filter, page: &Page) -> R
             query = query.filter(person::updated_at.gt(after));
         }
         for word in &filter.words {
-            query = if who.is(Role::Administrator) {
+            query = if who.may::<ReadPrivate>(&Standing::to(RecordKind::Person)) {
                 let addressed = person::email_folded.like(containing(word)).escape('\\');
                 query.filter(searched(word.clone()).or(addressed))
             } else {

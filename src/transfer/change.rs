@@ -2,14 +2,14 @@
 use super::{Covered, OwnedKind, Transfer, owned::Owned, store};
 use crate::{
     Error, Result,
-    auth::policy::Principal,
+    auth::policy::{ForceTransfer, Principal, TransferOwnership},
     db::{Conn, take_turn},
     error::Code,
     fault::{Faults, List, Reason},
     id::{AnyId, OrganizationId, PersonId, TransferId},
     ledger::{Change, Context, next_number, record_change},
     organization, person,
-    vocabulary::{Action, Authn, OrganizationKind, RecordKind, Role, TransferState},
+    vocabulary::{Action, Authn, OrganizationKind, RecordKind, TransferState},
 };
 use deserr::Deserr;
 use serde_json::json;
@@ -72,16 +72,15 @@ pub struct Declining {
 /// 403 for the records of others, and for who may not force; 422 for what does not fit; 409 for a record in an open
 /// transfer, and for force where the owner is still there.
 pub fn propose(conn: &mut Conn, who: &Principal, context: &Context, new: NewTransfer) -> Result<Transfer> {
-    let administers = who.is(Role::Administrator);
     let forced = new.force == Some(true);
-    if forced && !administers {
-        return Err(Error::not_permitted("Only an administrator can force a transfer."));
-    }
     let mut faults = Faults::default();
     let covered = covered(&new.records.0, &mut faults);
     let records = find_all(conn, who, &covered, &mut faults)?;
-    if !administers && records.iter().any(|(_, record)| record.owner() != who.id) {
-        return Err(Error::not_permitted("Records are handed over by their owner or an administrator."));
+    for standing in records.iter().map(|(_, record)| record.standing(who)) {
+        if forced {
+            who.must::<ForceTransfer>(&standing)?;
+        }
+        who.must::<TransferOwnership>(&standing)?;
     }
     let owner = one_owner(&records, &mut faults);
     if owner == Some(new.to_person_id) && new.steward_id.is_none() {
@@ -176,24 +175,6 @@ pub fn withdraw(conn: &mut Conn, context: &Context, mut transfer: Transfer) -> R
     refuse_answered(&transfer)?;
     answer(conn, context, &mut transfer, TransferState::Withdrawn, None)?;
     Ok(transfer)
-}
-
-/// # Errors
-/// 403 for anybody but the receiver.
-pub fn may_answer(who: &Principal, transfer: &Transfer) -> Result<()> {
-    if transfer.to_person_id == who.id {
-        return Ok(());
-    }
-    Err(Error::not_permitted("Only the person it is offered to answers a transfer."))
-}
-
-/// # Errors
-/// 403 for anybody but who proposed it and administrators.
-pub fn may_withdraw(who: &Principal, transfer: &Transfer) -> Result<()> {
-    if transfer.proposed_by_id == who.id || who.is(Role::Administrator) {
-        return Ok(());
-    }
-    Err(Error::not_permitted("A transfer is withdrawn by who proposed it, or by an administrator."))
 }
 
 fn answer(

@@ -8,7 +8,7 @@ use crate::{
     Result,
     auth::{
         extract::Guard,
-        policy::{Principal, Read, TransferOwnership},
+        policy::{AnswerTransfer, Permission, Principal, Read, TransferOwnership, WithdrawTransfer},
     },
     bulk::{BatchOf, Results},
     db::{Conn, columns::Time},
@@ -280,45 +280,45 @@ async fn read(who: Guard<Read>, request: HttpRequest) -> Result<HttpResponse> {
 #[utoipa::path(tag = "Ownership transfers", operation_id = "accept_ownership_transfer", params(IdPath),
     request_body = Nothing, responses((status = 200, description = "The transfer", body = TransferView)))]
 #[post("/v1/ownership-transfers/{id}/accept")]
-async fn accept(who: Guard<TransferOwnership>, request: HttpRequest, body: Body) -> Result<HttpResponse> {
+async fn accept(who: Guard<AnswerTransfer>, request: HttpRequest, body: Body) -> Result<HttpResponse> {
     let accepted =
         |conn: &mut Conn, context: &Context, transfer: Transfer, _: Nothing| change::accept(conn, context, transfer);
-    answer(who, request, body, change::may_answer, accepted).await
+    answer(who, request, body, accepted).await
 }
 
 /// Declines a transfer.
 #[utoipa::path(tag = "Ownership transfers", operation_id = "decline_ownership_transfer", params(IdPath),
     request_body = Declining, responses((status = 200, description = "The transfer", body = TransferView)))]
 #[post("/v1/ownership-transfers/{id}/decline")]
-async fn decline(who: Guard<TransferOwnership>, request: HttpRequest, body: Body) -> Result<HttpResponse> {
-    answer(who, request, body, change::may_answer, change::decline).await
+async fn decline(who: Guard<AnswerTransfer>, request: HttpRequest, body: Body) -> Result<HttpResponse> {
+    answer(who, request, body, change::decline).await
 }
 
 /// Withdraws a transfer.
 #[utoipa::path(tag = "Ownership transfers", operation_id = "withdraw_ownership_transfer", params(IdPath),
     request_body = Nothing, responses((status = 200, description = "The transfer", body = TransferView)))]
 #[post("/v1/ownership-transfers/{id}/withdraw")]
-async fn withdraw(who: Guard<TransferOwnership>, request: HttpRequest, body: Body) -> Result<HttpResponse> {
+async fn withdraw(who: Guard<WithdrawTransfer>, request: HttpRequest, body: Body) -> Result<HttpResponse> {
     let withdrawn =
         |conn: &mut Conn, context: &Context, transfer: Transfer, _: Nothing| change::withdraw(conn, context, transfer);
-    answer(who, request, body, change::may_withdraw, withdrawn).await
+    answer(who, request, body, withdrawn).await
 }
 
 /// Finds the transfer, asks whether the caller may, reads the body, and then does it.
-async fn answer<B>(
-    who: Guard<TransferOwnership>,
+async fn answer<P, B>(
+    who: Guard<P>,
     request: HttpRequest,
     body: Body,
-    may: fn(&Principal, &Transfer) -> Result<()>,
     act: fn(&mut Conn, &Context, Transfer, B) -> Result<Transfer>,
 ) -> Result<HttpResponse>
 where
+    P: Permission,
     B: Deserr<crate::fault::Faults> + 'static,
 {
     let key = http::key(&request, RecordKind::Transfer)?;
     who.post(&request, body, move |conn, who, context, body| {
         let transfer = store::find(conn, who, key)?;
-        may(who, &transfer)?;
+        who.must::<P>(&transfer.standing(who))?;
         let said = body::parse::<B>(body.clone())?;
         let transfer = act(conn, context, transfer, said)?;
         let answered = view(conn, who, transfer)?;

@@ -7,6 +7,7 @@ pub mod store;
 mod tests;
 
 use crate::{
+    auth::policy::{Principal, Relation, Standing},
     db::columns::{Doc, Time},
     id::{OrganizationId, PersonId, TransferId},
     vocabulary::{RecordKind, TransferState, vocabulary},
@@ -80,4 +81,13 @@ pub struct Transfer {
     /// Leaf hash of its latest event.
     #[serde(skip)]
     pub head: Vec<u8>,
+}
+
+impl Transfer {
+    /// What this person is to it.
+    pub fn standing(&self, who: &Principal) -> Standing {
+        Standing::to(RecordKind::Transfer)
+            .being(Relation::Receiver, self.to_person_id == who.id)
+            .being(Relation::Proposer, self.proposed_by_id == who.id)
+    }
 }

@@ -4,7 +4,7 @@
 use super::{Covered, OwnedKind};
 use crate::{
     Result,
-    auth::policy::Principal,
+    auth::policy::{Principal, Standing},
     db::{Conn, columns::Time},
     discovery::{self, Discovery},
     error::Code,
@@ -99,6 +99,17 @@ impl Owned {
             Self::Trial(t) => t.clinic_id,
             Self::Insight(i) => i.clinic_id,
             Self::Finding(_, steward) | Self::Pairing(_, steward) => *steward,
+        }
+    }
+
+    /// What this person is to it.
+    pub fn standing(&self, who: &Principal) -> Standing {
+        match self {
+            Self::Discovery(d) => d.standing(who),
+            Self::Trial(t) => t.standing(who),
+            Self::Finding(f, clinic) => f.standing(who, *clinic),
+            Self::Insight(i) => i.standing(who),
+            Self::Pairing(p, lab) => p.standing(who, *lab),
         }
     }
 

@@ -2,7 +2,7 @@
 use super::{Transfer, change, store};
 use crate::{
     Result,
-    auth::policy::Principal,
+    auth::policy::{AnswerTransfer, Principal},
     discovery,
     error::Code,
     fault,
@@ -19,7 +19,7 @@ fn propose(world: &mut World, who: &Principal, body: Value) -> Result<Transfer> 
 fn accept(world: &mut World, who: &Principal, transfer: &Transfer) -> Result<Transfer> {
     let context = world.context(Some(who.id));
     let transfer = store::find(&mut world.conn, who, transfer.id.into())?;
-    change::may_answer(who, &transfer)?;
+    who.must::<AnswerTransfer>(&transfer.standing(who))?;
     change::accept(&mut world.conn, &context, transfer)
 }
 

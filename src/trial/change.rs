@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     Error, Result,
-    auth::policy::Principal,
+    auth::policy::{Principal, RegisterTrial},
     db::{Conn, columns::Doc, index_shares},
     error::Code,
     fault::{Change as Patch, Faults},
@@ -15,7 +15,7 @@ use crate::{
     ledger::{Change, Context, next_number, record_change},
     organization, person,
     value::{Sponsor, TrialDate},
-    vocabulary::{Action, OrganizationKind, Phase, RecordKind, Role, TrialSource, Visibility},
+    vocabulary::{Action, OrganizationKind, Phase, RecordKind, TrialSource, Visibility},
 };
 use serde_json::{Map, Value};
 
@@ -28,10 +28,11 @@ pub fn register(conn: &mut Conn, who: &Principal, context: &Context, new: NewTri
     let mut faults = Faults::default();
     if !is_clinic(conn, new.clinic_id)? {
         faults.push("/clinic_id", "not_found", "must be a clinic or a centre");
-    } else if !(who.is(Role::Clinician) && who.belongs_to(new.clinic_id)) {
-        return Err(Error::not_permitted("Trials are registered by clinicians of their clinic."));
-    } else if !person::store::is_active_member(conn, owner, new.clinic_id)? {
-        faults.push("/owner_id", "not_a_member", "must be an active member of the clinic");
+    } else {
+        who.must::<RegisterTrial>(&organization::standing(who, new.clinic_id))?;
+        if !person::store::is_active_member(conn, owner, new.clinic_id)? {
+            faults.push("/owner_id", "not_a_member", "must be an active member of the clinic");
+        }
     }
     check_organizations(conn, &new.shared_with.0, new.sponsor.as_ref(), &mut faults)?;
     let phases = in_order(new.phases.0);

@@ -25,7 +25,7 @@ use crate::{
     },
     ledger::Context,
     value::{fold, term_of},
-    vocabulary::{Phase, RecordKind, Role, StudyType, TrialSource, TrialStatus, Visibility},
+    vocabulary::{Phase, RecordKind, StudyType, TrialSource, TrialStatus, Visibility},
 };
 use actix_web::{HttpRequest, HttpResponse, get, http::header, patch, post, put};
 use serde_json::{Value, json};
@@ -208,7 +208,7 @@ async fn revise(who: Guard<Revise>, request: HttpRequest, body: Body) -> Result<
     let revised = who
         .write(move |conn, who, context| {
             let trial = store::find(conn, who, key)?;
-            who.may_revise(trial.owner_id, trial.clinic_id, Role::Clinician)?;
+            who.must::<Revise>(&trial.standing(who))?;
             if_match.check(trial.version)?;
             let patch = body::parse::<TrialPatch>(change::merged(&trial, body.clone()))?;
             let revised = change::revise(conn, context, trial, patch)?;

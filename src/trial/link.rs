@@ -6,8 +6,8 @@ use super::{
     store,
 };
 use crate::{
-    Error, Result,
-    auth::policy::Principal,
+    Result,
+    auth::policy::{LinkTrial, Principal, Relation},
     db::Conn,
     discovery,
     fault::{self, Faults},
@@ -15,7 +15,7 @@ use crate::{
     id::DiscoveryId,
     ledger::{Change, Context},
     lifecycle::facts,
-    vocabulary::{Action, LinkRole, PairingKind, Role},
+    vocabulary::{Action, LinkRole},
 };
 use serde_json::Value;
 use std::collections::{BTreeSet, HashSet};
@@ -35,15 +35,18 @@ pub fn relink(
     if_match: &IfMatch,
     body: Value,
 ) -> Result<Trial> {
-    who.may_revise(trial.owner_id, trial.clinic_id, Role::Clinician)?;
+    who.must::<LinkTrial>(&trial.standing(who))?;
     let asked = fault::read::<NewLinks>(body);
     let named = asked.iter().flat_map(|l| &l.data.0).map(|l| l.discovery_id);
     let known = named.chain(trial.discoveries.iter().map(|l| l.discovery_id)).map(|id| id.0);
     let visible = discovery::store::visible_ids(conn, who, &known.collect::<Vec<_>>())?;
     for link in asked.iter().flat_map(|l| &l.data.0).filter(|l| visible.contains(&l.discovery_id.0)) {
+        // Whoever links a trial as a test becomes party to the discovery, so its own people have to.
         let is_new = !trial.discoveries.iter().any(|l| (l.discovery_id, l.role) == (link.discovery_id, link.role));
         if is_new && link.role == LinkRole::Tests {
-            may_test(conn, who, link.discovery_id)?;
+            let discovery = discovery::store::load(conn, link.discovery_id)?;
+            let leads = facts::leads(conn, who.id, link.discovery_id)?;
+            who.must::<LinkTrial>(&discovery.standing(who).being(Relation::Lead, leads))?;
         }
     }
     if_match.check(trial.version)?;
@@ -64,20 +67,6 @@ pub fn relink(
     save(conn, context, &mut trial, Change { mentions, ..Change::of(Action::Linked) })?;
     store::index_links(conn, trial.id, &trial.discoveries)?;
     Ok(trial)
-}
-
-/// Whoever links a trial as a test becomes party to the discovery, so its own people have to.
-fn may_test(conn: &mut Conn, who: &Principal, id: DiscoveryId) -> Result<()> {
-    let discovery = discovery::store::load(conn, id)?;
-    let leads = facts::accepted_pairings(conn, id)?
-        .iter()
-        .any(|p| p.kind == PairingKind::ClinicalLead && p.clinician == Some(who.id));
-    if leads || who.belongs_to(discovery.lab_id) {
-        return Ok(());
-    }
-    Err(Error::not_permitted(
-        "A trial is linked as `tests` by the discovery's accepted clinical lead or a member of its lab.",
-    ))
 }
 
 fn faults_of(asked: &[NewLink], visible: &HashSet<Uuid>) -> Faults {

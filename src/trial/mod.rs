@@ -12,13 +12,14 @@ pub mod store;
 pub mod view;
 
 use crate::{
+    auth::policy::{Principal, Relation, Standing},
     db::columns::{Doc, Time},
     id::{DiscoveryId, OrganizationId, PersonId, TrialId},
     identifier::{NctId, PartialDate},
     lifecycle::builtin,
     person::Tenure,
     value::{Condition, Enrollment, Intervention, Reference, Sponsor, TrialDate, search_text, terms_of},
-    vocabulary::{Certainty, LinkRole, Phase, StopReason, StudyType, TrialSource, TrialStatus, Visibility},
+    vocabulary::{Certainty, LinkRole, Phase, RecordKind, StopReason, StudyType, TrialSource, TrialStatus, Visibility},
 };
 use diesel::{AsChangeset, Insertable, Queryable};
 use serde::{Deserialize, Serialize};
@@ -143,6 +144,13 @@ pub struct Founding {
 }
 
 impl Trial {
+    /// What this person is to it.
+    pub fn standing(&self, who: &Principal) -> Standing {
+        Standing::to(RecordKind::Trial)
+            .being(Relation::Owner, self.owner_id == who.id)
+            .being(Relation::Steward, who.belongs_to(self.clinic_id))
+    }
+
     /// A trial that nothing else is known of yet: version 0, without a number.
     pub fn begin(founding: Founding) -> Self {
         let Founding { brief_title, study_type, clinic_id, owner_id, visibility, source, effective_at, recorded_at } =

@@ -118,6 +118,14 @@ fn the_table_of_problems_is_the_one_in_the_code() {
     assert_eq!(said, meant, "bring the table in docs/api.md up to date with src/error.rs");
 }
 
+#[test]
+fn the_table_of_permissions_is_the_policy() {
+    let page = text("docs/security.md");
+    let (_, rest) = page.split_once("<!-- policy -->\n\n").expect("docs/security.md marks where the policy begins");
+    let (said, _) = rest.split_once("\n<!-- /policy -->").expect("and where it ends");
+    assert_eq!(said, benchside::auth::policy::markdown(), "put what `benchside policy` prints into docs/security.md");
+}
+
 /// Every Markdown file people read: the README, the changelog and the documents.
 fn pages() -> Vec<PathBuf> {
     fn markdown(folder: &Path, found: &mut Vec<PathBuf>) {

@@ -308,6 +308,16 @@ fn every_handler_says_its_permission() {
 }
 
 #[test]
+fn authority_is_decided_by_the_policy() {
+    let elsewhere = |f: &Source| !f.path.starts_with("auth/") && f.path != "error.rs";
+    let all = files();
+    let refusals = all.iter().filter(|f| elsewhere(f)).flat_map(|f| f.lines_with("not_permitted(")).collect();
+    nothing(refusals, "Put who may into src/auth/policy/table.rs and ask `who.must::<P>(&record.standing(who))`.");
+    let asks = all.iter().filter(|f| elsewhere(f)).map(|f| f.lines_with(".must::<").len()).sum::<usize>();
+    assert!(asks > 10, "only {asks} questions to the policy were found: are they written otherwise now?");
+}
+
+#[test]
 fn files_are_small() {
     let mut all = Vec::new();
     collect(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut all);

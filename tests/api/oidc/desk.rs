@@ -16,6 +16,7 @@ use benchside::{
     },
     config::assemble,
     db::{Db, Settings},
+    http::edge::Edge,
     id::PersonId,
 };
 use serde_json::Value;
