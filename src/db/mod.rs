@@ -17,7 +17,7 @@ pub mod writer;
 pub use conn::{Address, Conn, MultiBackend, Purpose};
 pub use finders::{Sees, any_of, containing, index_shares};
 pub(crate) use finders::{finders, seen_by_visibility};
-pub use turn::{attempt, impatiently, take_turn};
+pub use turn::{attempt, hold_rows, impatiently, take_turn};
 
 use crate::{Error, Result};
 use lane::{Lane, Mode};

@@ -58,3 +58,24 @@ fn set_lock_timeout(conn: &mut Conn, seconds: u32) -> Result<()> {
 pub fn attempt<T>(conn: &mut Conn, part: impl FnOnce(&mut Conn) -> Result<T>) -> Result<T> {
     diesel::Connection::transaction(conn, part)
 }
+
+/// Waits for the transactions that change the rows a `SELECT … FOR SHARE` with one UUID finds, and keeps the rows as they
+/// are until the present transaction ends: for what a rule rests on and another record's version does not guard.
+///
+/// # Errors
+/// What the database says.
+pub fn hold_rows(conn: &mut Conn, select_for_share: &'static str, id: uuid::Uuid) -> Result<()> {
+    // Engine-specific: SQLite has one writer, so nothing changes meanwhile.
+    match conn {
+        #[cfg(feature = "postgres")]
+        Conn::Pg(c) => {
+            use diesel::{RunQueryDsl, sql_query, sql_types::Uuid};
+            sql_query(select_for_share).bind::<Uuid, _>(id).execute(c)?;
+            Ok(())
+        }
+        Conn::Sqlite(_) => {
+            let _ = (select_for_share, id);
+            Ok(())
+        }
+    }
+}

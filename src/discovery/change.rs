@@ -343,6 +343,10 @@ impl Movable for Discovery {
         }
         Ok(faults)
     }
+    fn hold(&self, conn: &mut Conn, cited: Option<InsightId>) -> Result<()> {
+        facts::hold_of_discovery(conn, self.id)?;
+        cited.map_or(Ok(()), |insight| facts::hold_of_insight(conn, insight))
+    }
     fn make(mut self, conn: &mut Conn, _: &Principal, context: &Context, passed: Passed<'_>) -> Result<EventId> {
         let Passed { step, order, effective_at, change } = passed;
         let evidence = order.evidence.unwrap_or_default();

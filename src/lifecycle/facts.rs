@@ -6,6 +6,7 @@ use crate::{
     db::{
         Conn,
         columns::Doc,
+        hold_rows,
         schema::{citation, finding, insight, insight_discovery, pairing, trial, trial_link},
     },
     finding::SIGNED,
@@ -64,6 +65,38 @@ pub fn accepted_pairings(conn: &mut Conn, discovery: DiscoveryId) -> Result<Vec<
         .select((pairing::id, pairing::kind, pairing::clinician_id))
         .load(conn)?;
     Ok(rows.into_iter().map(|(id, kind, clinician)| AcceptedPairing { id, kind, clinician }).collect())
+}
+
+/// Keeps the trials that test a discovery and its accepted pairings as they are until the transaction ends, so that no
+/// move is made on what ends at the same moment.
+///
+/// # Errors
+/// What the database says.
+pub fn hold_of_discovery(conn: &mut Conn, discovery: DiscoveryId) -> Result<()> {
+    const TRIALS: &str = "SELECT 1 FROM trial JOIN trial_link ON trial_link.trial_id = trial.id \
+         WHERE trial_link.discovery_id = $1 AND trial_link.role = 'tests' ORDER BY trial.id FOR SHARE OF trial";
+    const PAIRINGS: &str = "SELECT 1 FROM pairing WHERE discovery_id = $1 AND state = 'accepted' ORDER BY id FOR SHARE";
+    hold_rows(conn, TRIALS, discovery.0)?;
+    hold_rows(conn, PAIRINGS, discovery.0)
+}
+
+/// The same for an insight that is cited, and the findings it stands on.
+///
+/// # Errors
+/// What the database says.
+pub fn hold_of_insight(conn: &mut Conn, insight: InsightId) -> Result<()> {
+    hold_rows(conn, "SELECT 1 FROM insight WHERE id = $1 FOR SHARE", insight.0)?;
+    hold_findings(conn, insight)
+}
+
+/// The same for the findings of an insight.
+///
+/// # Errors
+/// What the database says.
+pub fn hold_findings(conn: &mut Conn, insight: InsightId) -> Result<()> {
+    const FINDINGS: &str = "SELECT 1 FROM finding JOIN citation ON citation.finding_id = finding.id \
+         WHERE citation.insight_id = $1 ORDER BY finding.id FOR SHARE OF finding";
+    hold_rows(conn, FINDINGS, insight.0)
 }
 
 /// Whether this person is the accepted clinical lead of a discovery.

@@ -13,7 +13,7 @@ use crate::{
     id::{DiscoveryId, EventId, InsightId, Key, OrganizationId, PairingId, PersonId},
     ledger::{Change, Context, next_number, record_change},
     lifecycle::{
-        self, Actor, Facts, Lifecycle,
+        self, Actor, Facts, Lifecycle, Unmet,
         builtin::{self, ACCEPTED},
     },
     organization,
@@ -203,6 +203,9 @@ fn sees(conn: &mut Conn, who: &Principal, discovery: DiscoveryId) -> Result<bool
     Ok(!discovery::store::visible_ids(conn, who, &[discovery.0])?.is_empty())
 }
 
+/// What somebody is told who would accept what they cannot see.
+const UNSHARED: &str = "You cannot see the discovery: its lab has to share it before you can accept.";
+
 impl Movable for Pairing {
     const TAKES: &'static [&'static str] = &[];
 
@@ -234,15 +237,20 @@ impl Movable for Pairing {
             insight: false,
         })
     }
+    fn obstacle(&self, conn: &mut Conn, who: &Principal, to: &str) -> Result<Option<Unmet>> {
+        if to != ACCEPTED || sees(conn, who, self.discovery_id)? {
+            return Ok(None);
+        }
+        Ok(Some(Unmet { gate: "share", message: UNSHARED.into(), ..Unmet::default() }))
+    }
     /// Accepting a clinical lead is accepting the hand-off: the first who accepts leads the discovery, alone.
     fn make(mut self, conn: &mut Conn, who: &Principal, context: &Context, passed: Passed<'_>) -> Result<EventId> {
         let Passed { step, effective_at, change, .. } = passed;
+        if let Some(obstacle) = self.obstacle(conn, who, &step.to.name)? {
+            return Err(Error::refused(Code::ShareFirst, obstacle.message));
+        }
         self.state = step.to.name.clone();
         self.state_entered_at = effective_at;
-        if self.state == ACCEPTED && !sees(conn, who, self.discovery_id)? {
-            let detail = "You cannot see the discovery: its lab has to share it before you can accept.";
-            return Err(Error::refused(Code::ShareFirst, detail));
-        }
         if self.state == ACCEPTED || self.state == DECLINED {
             self.answered_at = Some(effective_at);
         }

@@ -1,5 +1,5 @@
 //! The routes that every kind of record with a lifecycle has alike.
-use super::{Asked, Checked, Movable, attempt};
+use super::{Asked, Checked, Movable, attempt, offers};
 use crate::{
     Result,
     auth::{
@@ -19,7 +19,6 @@ use crate::{
         params::Params,
     },
     id::{ChallengeId, EventId},
-    lifecycle::available,
     signature,
 };
 use actix_web::{HttpRequest, HttpResponse};
@@ -52,14 +51,7 @@ pub async fn list<M: Movable + 'static>(who: Guard<Read>, request: HttpRequest) 
 pub async fn offered<M: Movable + 'static>(who: Guard<Read>, request: HttpRequest) -> Result<HttpResponse> {
     http::params::none(&request)?;
     let key = http::key(&request, M::KIND)?;
-    let moves = who
-        .read(move |conn, who| {
-            let record = M::find(conn, who, key)?;
-            let lifecycle = record.lifecycle(conn)?;
-            let situation = record.situation(conn, who, None)?;
-            Ok(available(&lifecycle, &situation.facts, &situation.actor))
-        })
-        .await?;
+    let moves = who.read(move |conn, who| offers::<M>(conn, who, key)).await?;
     Ok(http::data(&moves))
 }
 

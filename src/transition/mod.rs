@@ -13,7 +13,10 @@ use crate::{
     http::etag::IfMatch,
     id::{DiscoveryId, EventId, InsightId, Key, OrganizationId, PersonId},
     ledger::{Change, Context, Stored, event::Signed},
-    lifecycle::{Actor, Brings, Facts, Gate, Lifecycle, Origin, Refusal, Request, Step, Target, Unmet, evaluate},
+    lifecycle::{
+        Actor, Available, Brings, Facts, Gate, Lifecycle, Origin, Refusal, Request, Step, Target, Unmet, available,
+        evaluate,
+    },
     signature::{self, Answer, Subject},
     value::Reference,
     vocabulary::{Action, Meaning, Outcome, ReferenceKind, StopReason},
@@ -129,6 +132,20 @@ pub trait Movable: Stored + Sized {
     fn faults(&self, _: &mut Conn, _: &Principal, _: &Order) -> Result<Faults> {
         Ok(Faults::default())
     }
+    /// What stands in the way of a move to this state that no gate asks about; the move is refused for it as well.
+    ///
+    /// # Errors
+    /// What the database says.
+    fn obstacle(&self, _: &mut Conn, _: &Principal, _to: &str) -> Result<Option<Unmet>> {
+        Ok(None)
+    }
+    /// Keeps what its gates rest on as it is until the move is made.
+    ///
+    /// # Errors
+    /// What the database says.
+    fn hold(&self, _: &mut Conn, _cited: Option<InsightId>) -> Result<()> {
+        Ok(())
+    }
     /// Makes the move: changes the record, saves it with its event, and does what else belongs to it in the same
     /// transaction. Answers the event.
     ///
@@ -157,7 +174,9 @@ pub fn attempt<M: Movable>(
 ) -> Result<EventId> {
     let record = M::find(conn, who, asked.key)?;
     let lifecycle = record.lifecycle(conn)?;
-    let situation = record.situation(conn, who, uuid_at(&asked.body, "insight_id").map(InsightId::of))?;
+    let cited = uuid_at(&asked.body, "insight_id").map(InsightId::of);
+    record.hold(conn, cited)?;
+    let situation = record.situation(conn, who, cited)?;
     let to = asked.body.get("to").and_then(Value::as_str).unwrap_or_default();
     let name = asked.body.get("move").and_then(Value::as_str);
     let meaning = required_meaning(&lifecycle, &situation.facts.state, to, name);
@@ -178,6 +197,22 @@ pub fn attempt<M: Movable>(
     };
     let change = change(&record, &step, &order, effective_at, signature);
     record.make(conn, who, context, Passed { step, order, effective_at, change })
+}
+
+/// Each move from where the record is, with what stands between it and this person.
+///
+/// # Errors
+/// 404.
+pub fn offers<M: Movable>(conn: &mut Conn, who: &Principal, key: Key) -> Result<Vec<Available>> {
+    let record = M::find(conn, who, key)?;
+    let lifecycle = record.lifecycle(conn)?;
+    let situation = record.situation(conn, who, None)?;
+    let mut offers = available(&lifecycle, &situation.facts, &situation.actor);
+    for offer in &mut offers {
+        offer.unmet.extend(record.obstacle(conn, who, &offer.to)?);
+        offer.allowed = offer.unmet.is_empty();
+    }
+    Ok(offers)
 }
 
 /// What was asked, as the request had it.

@@ -288,3 +288,35 @@ fn ownership_passes_once(app: &TestApp) {
         }
     }
 }
+
+/// On PostgreSQL, where transactions run side by side: nothing that a move rests on changes until it is made.
+#[cfg(feature = "postgres")]
+#[test]
+fn a_move_waits_for_a_change_of_what_it_rests_on() {
+    use benchside::vocabulary::Role;
+    use diesel::{Connection, PgConnection, connection::SimpleConnection};
+    let app = TestApp::postgres();
+    let (lab, clinic) = (app.lab("Lab"), app.clinic("Clinic"));
+    let ada = app.scientist("Ada Okafor", lab);
+    let kim = app.person("Kim Park", &[Role::Clinician], &[lab, clinic]);
+    let (path, id) = discovery(&ada, lab);
+    let ready = json!({ "to": "clinic_ready", "move": "correct", "reason": "Handed over on paper" });
+    app.administrator("Admin").signs(&path, "correction", ready).expect(201);
+    let new = json!({ "brief_title": "T", "study_type": "INTERVENTIONAL", "phases": ["PHASE1"], "clinic_id": clinic });
+    let trial = format!("/v1/trials/{}", kim.post("/v1/trials", new).expect(201).id());
+    let links = json!({ "data": [{ "discovery_id": id, "role": "tests" }] });
+    kim.put(&format!("{trial}/discoveries"), 1, links).expect(200);
+    let opens = json!({ "to": "RECRUITING", "evidence": [{ "kind": "irb", "value": "IRB-1" }] });
+    kim.moves(&trial, opens).expect(201);
+
+    let mut other = PgConnection::establish(&app.url).unwrap();
+    other.batch_execute("BEGIN; UPDATE trial SET overall_status = 'SUSPENDED'").unwrap();
+    let reply = std::thread::scope(|scope| {
+        let moved = scope.spawn(|| kim.moves(&path, json!({ "to": "first_in_human" })));
+        std::thread::sleep(Duration::from_millis(500));
+        assert!(!moved.is_finished(), "the move does not wait: it may be made on a trial that no longer recruits");
+        other.batch_execute("COMMIT").unwrap();
+        moved.join().unwrap()
+    });
+    assert_eq!(reply.refused(409, "gates_unmet")["unmet"][0]["gate"], "trial");
+}

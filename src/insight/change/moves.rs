@@ -10,7 +10,7 @@ use crate::{
     id::{DiscoveryId, EventId, InsightId, Key, OrganizationId},
     insight::{ACKNOWLEDGED, Insight, RESOLVED, SUBMITTED, days_to_answer, discovery_member, members_taken, store},
     ledger::{Change, Context, record_change},
-    lifecycle::{Actor, Facts, Lifecycle, builtin},
+    lifecycle::{Actor, Facts, Lifecycle, builtin, facts},
     person,
     transition::{Movable, Order, Passed, Situation},
     vocabulary::Outcome,
@@ -65,6 +65,9 @@ impl Movable for Insight {
             resolution_faults(conn, who, self.lab_id, outcome, order, &mut faults)?;
         }
         Ok(faults)
+    }
+    fn hold(&self, conn: &mut Conn, _: Option<InsightId>) -> Result<()> {
+        facts::hold_findings(conn, self.id)
     }
     fn make(mut self, conn: &mut Conn, who: &Principal, context: &Context, passed: Passed<'_>) -> Result<EventId> {
         let Passed { step, order, effective_at, mut change } = passed;
