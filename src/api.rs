@@ -75,6 +75,7 @@ impl utoipa::Modify for BearerTokens {
 /// Every route that stands in the document.
 fn routes(cfg: &mut ServiceConfig) {
     cfg.configure(auth::http::routes)
+        .configure(auth::authority::http::routes)
         .configure(signature::http::routes)
         .configure(organization::http::routes)
         .configure(person::http::routes)

@@ -2,8 +2,9 @@
 //!
 //! [`keys`], [`token`], [`password`], [`bucket`] and [`throttle`] are primitives: they know no database and no HTTP; time
 //! is an argument. [`policy`] holds every permission and who a person is, [`scope`] what a token is limited to, [`session`]
-//! sign-ins that last; [`extract`] puts a permission into a handler's
-//! signature.
+//! sign-ins that last, [`oidc`] identity providers; [`extract`] puts a permission into a handler's signature; [`authority`]
+//! explains to administrators what somebody may do.
+pub mod authority;
 pub mod bucket;
 pub mod extract;
 pub mod http;

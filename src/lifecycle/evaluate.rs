@@ -156,7 +156,8 @@ pub enum Refusal {
 /// A gate that is not met, with what would meet it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Unmet {
-    /// The gate's name in the lifecycle document; `brings` for what a move itself asks of the body.
+    /// The gate's name in the lifecycle document; `brings` for what a move itself asks of the body; in answers that are
+    /// not about a move, what one must be to the record.
     #[schema(max_length = 20, example = "evidence")]
     pub gate: &'static str,
     /// What is missing, for people.
