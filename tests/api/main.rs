@@ -2,8 +2,8 @@
 //! engine against the domain document, the rules of the house, and the documents.
 #![expect(clippy::unwrap_used, reason = "a test may")]
 mod architecture;
-mod bulk;
 mod browser;
+mod bulk;
 mod concurrency;
 mod demo;
 mod docs;
@@ -11,6 +11,7 @@ mod faults;
 mod found;
 mod idempotency;
 mod lifecycle;
+mod matrix;
 mod oidc;
 mod openapi;
 mod pressure;

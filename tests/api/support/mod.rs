@@ -1,6 +1,7 @@
 //! The stage on which the stories play: a served app on a fresh database, and people who act on it.
 mod actor;
 pub mod crowd;
+pub mod world;
 
 pub use actor::{Actor, Reply};
 
