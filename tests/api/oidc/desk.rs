@@ -24,6 +24,7 @@ use std::{
     io::{BufRead, BufReader, Write},
     net::TcpListener,
     process::{Child, ChildStdin, ChildStdout, Command, Stdio},
+    time::Duration,
 };
 use uuid::Uuid;
 
@@ -37,10 +38,11 @@ impl Desk {
     pub fn open(app: &TestApp, clock: Clock, issuers: impl FnOnce(&str) -> Vec<Issuer>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
-        let db = Db::open(&app.url, &Settings { connections: 4, ..Settings::default() }).unwrap();
+        let settings = Settings { connections: 4, patience: Duration::from_secs(30), ..Settings::default() };
+        let db = Db::open(&app.url, &settings).unwrap();
         let keys = Keys::open(&app.folder.join("keys")).unwrap();
-        let (issuer, audience) = ("benchside".into(), "benchside".into());
         let edge = Edge { rate_limit: 0, ..Edge::default() };
+        let (issuer, audience) = ("benchside".into(), "benchside".into());
         let node = assemble(db, &keys, issuer, audience, Passwords::new(1), edge, clock).unwrap();
         let providers = Providers::new(issuers(&base), &base).unwrap();
         let node = web::Data::new(App { providers, ..node });
