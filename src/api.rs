@@ -10,7 +10,7 @@ use crate::{
         cors, document, limit,
         metrics::{self, Metrics},
         openapi::Problem,
-        problem,
+        params, problem,
     },
     insight, lifecycle, organization, pairing, person, pipeline, signature, transfer, trial,
 };
@@ -56,6 +56,21 @@ use utoipa_swagger_ui::{Config, SwaggerUi};
         contact(name = "The operator of this installation")
     ),
     servers((url = "/", description = "This installation")),
+    tags(
+        (name = "Authentication", description = "Signing in, and who one is"),
+        (name = "Discoveries", description = "What laboratories find, on its way to the clinic"),
+        (name = "Findings", description = "What clinics observe in trials"),
+        (name = "Insights", description = "What findings tell the laboratory"),
+        (name = "Lifecycles", description = "The states of records and the moves between them"),
+        (name = "Operations", description = "What those who run the service ask it"),
+        (name = "Organizations", description = "Laboratories, clinics and sponsors"),
+        (name = "Ownership transfers", description = "Records handed from one owner to another"),
+        (name = "Pairings", description = "Discoveries and the clinicians or sponsors who take them up"),
+        (name = "People", description = "Who takes part, with which roles and where"),
+        (name = "Pipeline", description = "How records move, in figures"),
+        (name = "Signatures", description = "Challenges that electronic signatures answer"),
+        (name = "Trials", description = "Trials, what they test and what they found"),
+    ),
     components(schemas(Problem)),
     modifiers(&BearerTokens),
     security(("bearer" = []))
@@ -235,15 +250,17 @@ struct Health {
 #[utoipa::path(tag = "Operations", operation_id = "get_liveness", security(()),
     responses((status = 200, description = "It lives", body = Health)))]
 #[get("/health/live")]
-async fn live() -> HttpResponse {
-    HttpResponse::Ok().json(Health { status: "ok" })
+async fn live(request: HttpRequest) -> Result<HttpResponse> {
+    params::none(&request)?;
+    Ok(HttpResponse::Ok().json(Health { status: "ok" }))
 }
 
 /// The process can serve: it is not about to stop, and its database answers within a second.
 #[utoipa::path(tag = "Operations", operation_id = "get_readiness", security(()),
     responses((status = 200, description = "It can serve", body = Health)))]
 #[get("/health/ready")]
-async fn ready(app: web::Data<App>) -> Result<HttpResponse> {
+async fn ready(app: web::Data<App>, request: HttpRequest) -> Result<HttpResponse> {
+    params::none(&request)?;
     if app.stopping.load(Ordering::Relaxed) {
         return Err(Error::Closed);
     }
@@ -258,8 +275,9 @@ async fn ready(app: web::Data<App>) -> Result<HttpResponse> {
 #[utoipa::path(tag = "Operations", operation_id = "get_metrics", security(()),
     responses((status = 200, description = "The figures", body = String, content_type = "text/plain")))]
 #[get("/metrics")]
-async fn metrics_text(metrics: web::Data<Metrics>) -> HttpResponse {
-    metrics.answer()
+async fn metrics_text(metrics: web::Data<Metrics>, request: HttpRequest) -> Result<HttpResponse> {
+    params::none(&request)?;
+    Ok(metrics.answer())
 }
 
 /// The public keys that access tokens are verified with (RFC 7517).
@@ -268,8 +286,9 @@ async fn metrics_text(metrics: web::Data<Metrics>) -> HttpResponse {
         "kty": "OKP", "crv": "Ed25519", "use": "sig", "alg": "EdDSA", "kid": "kZ3v0x1mQ2", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo",
     }] }))))]
 #[get("/.well-known/jwks.json")]
-async fn jwks(app: web::Data<App>) -> HttpResponse {
-    HttpResponse::Ok().json(&app.jwks)
+async fn jwks(app: web::Data<App>, request: HttpRequest) -> Result<HttpResponse> {
+    params::none(&request)?;
+    Ok(HttpResponse::Ok().json(&app.jwks))
 }
 
 /// This document.
@@ -277,6 +296,7 @@ async fn jwks(app: web::Data<App>) -> HttpResponse {
     responses((status = 200, description = "The OpenAPI document", body = Value,
         example = json!({ "openapi": "3.1.0", "info": { "title": "Benchside" }, "paths": {} }))))]
 #[get("/openapi.json")]
-async fn openapi_json() -> HttpResponse {
-    HttpResponse::Ok().json(document())
+async fn openapi_json(request: HttpRequest) -> Result<HttpResponse> {
+    params::none(&request)?;
+    Ok(HttpResponse::Ok().json(document()))
 }

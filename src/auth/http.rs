@@ -116,7 +116,7 @@ pub fn password_error(e: &PasswordError) -> Error {
 
 /// An organization one belongs to.
 #[derive(Debug, Clone, Serialize, ToSchema)]
-pub struct Membership {
+pub struct MyOrganization {
     /// Which.
     #[serde(flatten)]
     pub organization: OrganizationName,
@@ -145,7 +145,7 @@ pub struct Me {
     pub roles: Vec<Role>,
     /// The organizations they belong to.
     #[schema(max_items = 100)]
-    pub organizations: Vec<Membership>,
+    pub organizations: Vec<MyOrganization>,
     /// What they know.
     pub expertise: Expertise,
     /// Whether they take new work.
@@ -165,7 +165,8 @@ async fn me(who: Guard<OwnAccess>, request: HttpRequest) -> Result<HttpResponse>
         .read(|conn, who| {
             let person = people::load(conn, who.id)?;
             let known = crate::organization::store::names(conn, person.organizations.iter().copied())?;
-            let membership = |id| known.get(id).map(|(o, kind)| Membership { organization: o.clone(), kind: *kind });
+            let membership =
+                |id| known.get(id).map(|(o, kind)| MyOrganization { organization: o.clone(), kind: *kind });
             Ok(Me {
                 id: person.id,
                 code: crate::vocabulary::RecordKind::Person.code(person.number),

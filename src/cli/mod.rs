@@ -1,6 +1,7 @@
 //! The command line: one file per command.
 pub mod demo;
 pub mod import;
+pub mod sbom;
 pub mod serve;
 pub mod user;
 
@@ -39,6 +40,8 @@ pub enum Command {
     Openapi,
     /// Print who may do what, as a table in Markdown
     Policy,
+    /// Print what this binary is made of (CycloneDX)
+    Sbom,
 }
 
 /// `benchside migrate`
@@ -80,6 +83,10 @@ pub async fn run(cli: Cli) -> Result<()> {
         }
         Command::Policy => {
             print!("{}", crate::auth::policy::markdown());
+            Ok(())
+        }
+        Command::Sbom => {
+            println!("{:#}", sbom::document()?);
             Ok(())
         }
     }

@@ -69,9 +69,13 @@ impl Body {
         if !self.media_type.is_some_and(|m| accepted.contains(&&*m)) {
             return Err(Error::refused(Code::UnsupportedMediaType, format!("Send {}.", accepted[0])));
         }
-        serde_json::from_slice(&bytes).map_err(|e| {
-            let place = format!("line {}, column {}", e.line(), e.column());
-            Error::refused(Code::Malformed, format!("The body is not JSON ({place})."))
+        super::json::read(&bytes).map_err(|e| {
+            let what = if e.is_data() {
+                format!("The body is ambiguous: {e}.")
+            } else {
+                format!("The body is not JSON: {e}.")
+            };
+            Error::refused(Code::Malformed, what)
         })
     }
 }

@@ -1,5 +1,9 @@
 //! Finishes the OpenAPI document that the handlers' annotations make: what follows from the shape of an operation (its
 //! problems, its security) is said here once, and every body gets an example.
+mod example;
+mod excerpt;
+mod names;
+
 use super::{limit::is_limited, params::MAX_REPEATED};
 use crate::{error::Code, idempotency::LONGEST_KEY};
 use serde_json::{Map, Value, json};
@@ -7,6 +11,10 @@ use std::collections::BTreeSet;
 
 /// The finished document (OpenAPI 3.1).
 pub fn finished(mut document: Value) -> Value {
+    names::settle(&mut document);
+    names::close_bodies(&mut document);
+    excerpt::add(&mut document);
+    add_bounds(&mut document);
     let schemas = document.pointer("/components/schemas").cloned().unwrap_or_else(|| json!({}));
     if let Some(paths) = document.get_mut("paths").and_then(Value::as_object_mut) {
         for (path, item) in paths.iter_mut() {
@@ -14,14 +22,16 @@ pub fn finished(mut document: Value) -> Value {
             for (method, operation) in operations.iter_mut() {
                 if let Some(operation) = operation.as_object_mut() {
                     add_idempotency_key(path, method, operation);
+                    add_conditions(path, method, operation);
+                    describe(path, method, operation);
                     add_problems(path, method, operation);
                     add_headers(path, method, operation);
-                    add_examples(operation, &schemas);
+                    example::add(operation, &schemas);
                 }
             }
         }
     }
-    add_bounds(&mut document);
+    names::drop_unused(&mut document);
     document
 }
 
@@ -43,6 +53,9 @@ fn add_bounds(node: &mut Value) {
                 && schema.get("type").is_some_and(|t| t == "array")
             {
                 schema.insert("maxItems".into(), json!(MAX_REPEATED));
+                if let Some(one) = members.get_mut("example").filter(|example| !example.is_array()) {
+                    *one = json!([one.take()]);
+                }
             }
             members.values_mut().for_each(add_bounds);
         }
@@ -77,12 +90,56 @@ fn takes(operation: &Map<String, Value>, place: &str, name: Option<&str>) -> boo
     parameters.into_iter().any(|p| p["in"] == place && name.is_none_or(|name| p["name"] == name))
 }
 
+fn is_list(operation: &Map<String, Value>) -> bool {
+    takes(operation, "query", Some("cursor"))
+}
+
+/// Whether an operation reads one record, whose version the caller may have already.
+fn reads_one(method: &str, operation: &Map<String, Value>) -> bool {
+    method == "get" && takes(operation, "query", Some("fields")) && !is_list(operation)
+}
+
+/// Reads of one record are conditional.
+fn add_conditions(path: &str, method: &str, operation: &mut Map<String, Value>) {
+    if !path.starts_with("/v1") || !reads_one(method, operation) {
+        return;
+    }
+    if let Some(parameters) = operation.get_mut("parameters").and_then(Value::as_array_mut) {
+        parameters.push(json!({
+            "name": "If-None-Match", "in": "header", "required": false, "example": "\"3\"",
+            "description": "The `ETag` at hand: where it is the record's still, the answer is 304.",
+            "schema": { "type": "string", "maxLength": 2000 },
+        }));
+    }
+    if let Some(responses) = operation.get_mut("responses").and_then(Value::as_object_mut) {
+        responses.insert("304".into(), json!({ "description": "The caller has this version" }));
+    }
+}
+
+/// Says in words what the shape of an operation brings with it.
+fn describe(path: &str, method: &str, operation: &mut Map<String, Value>) {
+    let mut words: Vec<_> =
+        operation.get("description").and_then(Value::as_str).map(str::to_owned).into_iter().collect();
+    let mut say = |holds: bool, sentence: &str| words.extend(holds.then(|| sentence.to_owned()));
+    let one = reads_one(method, operation);
+    say(is_open(operation), "No token is needed.");
+    say(is_list(operation), "A page at a time: `next_cursor` and the header `Link` lead to the next.");
+    say(one, "With `If-None-Match` naming the version at hand the answer is 304.");
+    say(
+        takes(operation, "header", Some("If-Match")),
+        "`If-Match` names the version that is meant: 428 without it, 412 where the record has changed since.",
+    );
+    say(operation.contains_key("requestBody"), "Every fault of the body is named at once, and then nothing is done.");
+    say(
+        path.starts_with("/v1") && method == "get",
+        "What the caller may not see is as what never was: absent from lists and counts, and 404 by itself.",
+    );
+    operation.insert("description".into(), json!(words.join(" ")));
+}
+
 /// The problems an operation of this shape can answer.
 fn problems(path: &str, method: &str, operation: &Map<String, Value>) -> BTreeSet<u16> {
-    let mut statuses = BTreeSet::from([Code::Internal.status(), Code::Overloaded.status()]);
-    if path.starts_with("/v1") {
-        statuses.insert(Code::UnknownParameter.status());
-    }
+    let mut statuses = BTreeSet::from([Code::Internal, Code::Overloaded, Code::UnknownParameter].map(Code::status));
     if is_limited(path) {
         statuses.insert(Code::TooManyRequests.status());
     }
@@ -126,13 +183,7 @@ fn add_problems(path: &str, method: &str, operation: &mut Map<String, Value>) {
     for status in statuses {
         let codes: Vec<_> = Code::ALL.iter().filter(|c| c.status() == status).collect();
         let description: Vec<_> = codes.iter().map(|c| format!("`{}`: {}", c.as_str(), c.title())).collect();
-        let example = codes.first().map(|code| {
-            json!({
-                "type": format!("urn:benchside:problem:{}", code.as_str()), "title": code.title(), "status": status,
-                "detail": format!("{}.", code.title()), "code": code.as_str(), "instance": path,
-                "request_id": "01932f2a-8f4e-7c11-a3c9-0d4f6c1b2e55",
-            })
-        });
+        let example = codes.first().map(|code| example::problem(**code, path));
         let problem = json!({
             "description": description.join("; "),
             "content": { "application/problem+json": {
@@ -145,15 +196,16 @@ fn add_problems(path: &str, method: &str, operation: &mut Map<String, Value>) {
 
 /// Whether an answer carries the version of one record.
 fn carries_version(path: &str, method: &str, operation: &Map<String, Value>) -> bool {
-    const WITHOUT: &[&str] = &["/history", "/available", "/findings", "/auth/login", "/challenges", "/disable"];
+    const WITHOUT: &[&str] = &["/history", "/available", "/findings", "/challenges", "/disable"];
     let list = method == "get" && path.ends_with("/transitions");
     let one = method != "get" || takes(operation, "path", Some("id"));
     one && !list
+        && !path.starts_with("/v1/auth/")
         && (method == "post" && path.ends_with("/{id}/findings") || !WITHOUT.iter().any(|end| path.ends_with(end)))
 }
 
 fn add_headers(path: &str, method: &str, operation: &mut Map<String, Value>) {
-    let versioned = carries_version(path, method, operation);
+    let (versioned, listed) = (carries_version(path, method, operation), is_list(operation));
     let repeatable = takes(operation, "header", Some("Idempotency-Key"));
     let Some(responses) = operation.get_mut("responses").and_then(Value::as_object_mut) else { return };
     for (status, response) in responses {
@@ -177,7 +229,13 @@ fn add_headers(path: &str, method: &str, operation: &mut Map<String, Value>) {
             );
             headers.insert("RateLimit".into(), text("How many are left, and in how many seconds all are back", 100));
         }
-        if versioned && status.starts_with('2') {
+        if status == "401" {
+            headers.insert("WWW-Authenticate".into(), text("`Bearer`", 40));
+        }
+        if status == "200" && listed {
+            headers.insert("Link".into(), text("The next page, as `rel=\"next\"`; absent on the last", 10_000));
+        }
+        if versioned && (status.starts_with('2') || status == "304") {
             headers.insert("ETag".into(), text("The record's version", 40));
         }
         if matches!(&**status, "429" | "503") {
@@ -189,67 +247,5 @@ fn add_headers(path: &str, method: &str, operation: &mut Map<String, Value>) {
         if let Some(response) = response.as_object_mut() {
             response.insert("headers".into(), Value::Object(headers));
         }
-    }
-}
-
-fn add_examples(operation: &mut Map<String, Value>, schemas: &Value) {
-    if let Some(body) = operation.get_mut("requestBody") {
-        exemplify(body, schemas);
-    }
-    let responses = operation.get_mut("responses").and_then(Value::as_object_mut);
-    responses.into_iter().flat_map(Map::values_mut).for_each(|response| exemplify(response, schemas));
-}
-
-fn exemplify(body: &mut Value, schemas: &Value) {
-    let Some(content) = body.get_mut("content").and_then(Value::as_object_mut) else { return };
-    for media in content.values_mut().filter_map(Value::as_object_mut) {
-        if let Some(schema) = media.get("schema").filter(|_| !media.contains_key("example")) {
-            let example = example_of(schema, schemas, 0);
-            media.insert("example".into(), example);
-        }
-    }
-}
-
-/// An example that fits a schema: its own, or one put together from its members'.
-fn example_of(schema: &Value, schemas: &Value, depth: usize) -> Value {
-    if let Some(example) = schema.get("example").or_else(|| schema.pointer("/examples/0")) {
-        return example.clone();
-    }
-    if let Some(name) = schema.get("$ref").and_then(Value::as_str).and_then(|r| r.rsplit('/').next()) {
-        return schemas.get(name).map_or(Value::Null, |named| example_of(named, schemas, depth + 1));
-    }
-    if let Some(first) = schema.pointer("/enum/0") {
-        return first.clone();
-    }
-    if let Some(all) = schema.get("allOf").and_then(Value::as_array) {
-        let members = all.iter().filter_map(|s| example_of(s, schemas, depth + 1).as_object().cloned());
-        return Value::Object(members.flatten().collect());
-    }
-    for either in ["oneOf", "anyOf"] {
-        if let Some(choices) = schema.get(either).and_then(Value::as_array) {
-            let real = choices.iter().find(|c| c["type"] != "null");
-            return real.filter(|_| depth < 8).map_or(Value::Null, |c| example_of(c, schemas, depth + 1));
-        }
-    }
-    let types = match &schema["type"] {
-        Value::String(one) => vec![one.as_str()],
-        Value::Array(many) => many.iter().filter_map(Value::as_str).collect(),
-        _ => Vec::new(),
-    };
-    match types.first().copied() {
-        Some("object") => {
-            let properties = schema.get("properties").and_then(Value::as_object).into_iter().flatten();
-            let shown =
-                properties.filter(|_| depth < 8).map(|(name, s)| (name.clone(), example_of(s, schemas, depth + 1)));
-            Value::Object(shown.collect())
-        }
-        Some("array") if depth < 8 => {
-            schema.get("items").map_or_else(|| json!([]), |i| json!([example_of(i, schemas, depth + 1)]))
-        }
-        Some("array") => json!([]),
-        Some("string") => json!("text"),
-        Some("integer" | "number") => schema.get("minimum").cloned().unwrap_or_else(|| json!(1)),
-        Some("boolean") => json!(false),
-        _ => Value::Null,
     }
 }

@@ -8,6 +8,8 @@ pub mod cors;
 pub mod document;
 pub mod edge;
 pub mod etag;
+pub mod fields;
+pub mod json;
 pub mod limit;
 pub mod metrics;
 pub mod openapi;
@@ -49,12 +51,19 @@ impl Links {
 ///
 /// # Errors
 /// 422 for a `fields` that names no member.
-pub fn record(request: &HttpRequest, version: i64, view: &impl Serialize) -> Result<HttpResponse> {
-    let fields = params::fields(request)?;
+pub fn record<V: Serialize + utoipa::PartialSchema>(
+    request: &HttpRequest,
+    version: i64,
+    view: &V,
+) -> Result<HttpResponse> {
+    let mut params = params::Params::read(request, &["fields"])?;
+    let fields = fields::Fields::read(&mut params);
+    params.finish()?;
+    fields.check::<V>()?;
     if etag::none_match(request, version) {
         return Ok(HttpResponse::NotModified().insert_header((header::ETAG, etag::of(version))).finish());
     }
-    let view = page::trimmed(to_value(view)?, fields.as_deref())?;
+    let view = fields.trim(to_value(view)?);
     Ok(HttpResponse::Ok().insert_header((header::ETAG, etag::of(version))).json(view))
 }
 

@@ -112,4 +112,16 @@ pub struct Problem {
     /// The version stored now (412).
     #[schema(minimum = 1)]
     pub current_version: Option<i64>,
+    /// The query parameter that is none (400).
+    #[schema(max_length = 60)]
+    pub parameter: Option<String>,
+    /// In how many seconds to try again, as in `Retry-After` (429).
+    #[schema(minimum = 0, maximum = 86400)]
+    pub retry_after: Option<u64>,
+    /// The state that no such move leads from (409).
+    #[schema(max_length = 60)]
+    pub from: Option<String>,
+    /// The state that no such move leads to (409).
+    #[schema(max_length = 60)]
+    pub to: Option<String>,
 }

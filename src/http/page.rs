@@ -2,12 +2,12 @@
 //!
 //! A cursor is the sort value and id of the last row, with a digest of the parameters it was made under. It holds no
 //! secret: a changed one finds only what its holder may see.
-use super::params::{Params, split_fields};
-use crate::{Error, Result};
+use super::{fields::Fields, params::Params};
+use crate::Result;
 use actix_web::{HttpRequest, HttpResponse, http::header};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, json};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
@@ -29,7 +29,7 @@ pub struct Page {
     pub after: Option<After>,
     /// Whether the exact total is wanted.
     pub count: bool,
-    fields: Option<Vec<String>>,
+    fields: Fields,
     binding: String,
     query: Vec<(String, String)>,
 }
@@ -79,7 +79,7 @@ impl Page {
             descending,
             after,
             count: params.flag("count").unwrap_or(false),
-            fields: params.text("fields", 1000).map(|text| split_fields(&text)),
+            fields: Fields::read(params),
             binding,
             query,
         }
@@ -90,23 +90,21 @@ impl Page {
     ///
     /// # Errors
     /// 422 for a `fields` that names no member.
-    pub fn answer<V: Serialize>(
+    pub fn answer<V: Serialize + utoipa::PartialSchema>(
         &self,
         request: &HttpRequest,
         mut rows: Vec<V>,
         total: Option<i64>,
         key: impl Fn(&V) -> After,
     ) -> Result<HttpResponse> {
+        self.fields.check::<V>()?;
         let limit = usize::try_from(self.limit).unwrap_or(usize::MAX);
         let next = (rows.len() > limit).then(|| {
             rows.truncate(limit);
             rows.last().map(|last| self.encode(key(last)))
         });
         let next = next.flatten();
-        let data = rows
-            .iter()
-            .map(|row| trimmed(super::to_value(row)?, self.fields.as_deref()))
-            .collect::<Result<Vec<_>>>()?;
+        let data = rows.iter().map(|row| Ok(self.fields.trim(super::to_value(row)?))).collect::<Result<Vec<_>>>()?;
         let mut envelope = Map::new();
         envelope.insert("data".into(), json!(data));
         envelope.insert("next_cursor".into(), json!(next));
@@ -150,21 +148,6 @@ fn binding(path: &str, query: &[(String, String)], sort: &str) -> String {
     filters.sort();
     let digest = Sha256::digest(json!([path, filters, sort]).to_string());
     URL_SAFE_NO_PAD.encode(&digest[..9])
-}
-
-/// A record with only the members named in `fields`.
-///
-/// # Errors
-/// 422 for a name that is no member.
-pub fn trimmed(value: Value, fields: Option<&[String]>) -> Result<Value> {
-    let (Value::Object(mut members), Some(fields)) = (value.clone(), fields) else { return Ok(value) };
-    let mut faults = crate::fault::Faults::default();
-    for field in fields.iter().filter(|f| !members.contains_key(*f)) {
-        faults.push_parameter("fields", "unknown_value", format!("`{field}` is no member of the record"));
-    }
-    faults.into_result().map_err(Error::from)?;
-    members.retain(|name, _| fields.contains(name));
-    Ok(Value::Object(members))
 }
 
 /// Orders a boxed query by one of the table's columns and starts it after the cursor's row: the keyset.

@@ -158,22 +158,6 @@ impl Params {
     }
 }
 
-/// What every read of one record takes: `fields`.
-///
-/// # Errors
-/// As [`Params`].
-pub fn fields(request: &HttpRequest) -> Result<Option<Vec<String>>> {
-    let mut params = Params::read(request, &["fields"])?;
-    let fields = params.text("fields", 1000).map(|text| split_fields(&text));
-    params.finish()?;
-    Ok(fields)
-}
-
-/// The names in a `fields` parameter.
-pub fn split_fields(text: &str) -> Vec<String> {
-    text.split(',').map(|name| name.trim().to_owned()).filter(|name| !name.is_empty()).collect()
-}
-
 /// No parameter is taken.
 ///
 /// # Errors

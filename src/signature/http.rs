@@ -54,7 +54,7 @@ pub struct NewChallenge {
     /// What the signature will say.
     pub meaning: Meaning,
     /// The body of the move to come, without `signature`.
-    #[schema(value_type = Object)]
+    #[schema(value_type = Order)]
     pub transition: Value,
 }
 

@@ -1,5 +1,9 @@
 //! The served OpenAPI document: who may ask what, what it says of every operation, and that the committed copy is it.
-use crate::support::{Actor, TestApp, on_both_engines};
+use crate::support::{
+    Actor, TestApp,
+    contract::{self, escaped, misfits},
+    on_both_engines,
+};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use uuid::Uuid;
@@ -424,6 +428,55 @@ fn the_document_leaves_nothing_unsaid() {
         let pointer = part.split('"').next().unwrap();
         assert!(document.pointer(pointer).is_some(), "#{pointer} leads nowhere");
     }
+}
+
+#[test]
+fn every_example_fits_its_schema() {
+    let document = benchside::api::document();
+    let mut wrong = Vec::new();
+    let mut seen = 0;
+    let mut fits = |at: String, schema: String, example: &Value| {
+        seen += 1;
+        wrong.extend(misfits(&schema, example).into_iter().map(|why| format!("{at}: {why}")));
+    };
+    for operation in operations(document) {
+        let place = format!("/paths/{}/{}", escaped(&operation.path), operation.method.to_lowercase());
+        for (n, parameter) in operation.spec["parameters"].as_array().into_iter().flatten().enumerate() {
+            if let Some(example) = parameter.get("example") {
+                let at = format!("{place}/parameters/{n}");
+                fits(format!("{}?{}", operation.id, parameter["name"]), format!("{at}/schema"), example);
+            }
+        }
+        let responses = operation.spec["responses"].as_object().unwrap().keys();
+        let bodies = responses.map(|s| format!("/responses/{s}")).chain(["/requestBody".to_owned()]);
+        for body in bodies {
+            let content = operation.spec.pointer(&format!("{body}/content")).and_then(Value::as_object);
+            for (media, said) in content.into_iter().flatten() {
+                let at = format!("{place}{body}/content/{}/schema", escaped(media));
+                fits(format!("{}{body}", operation.id), at, &said["example"]);
+            }
+        }
+    }
+    for (name, schema) in document["components"]["schemas"].as_object().unwrap() {
+        for example in schema.get("example").into_iter().chain(schema["examples"].as_array().into_iter().flatten()) {
+            fits(name.clone(), format!("/components/schemas/{}", escaped(name)), example);
+        }
+    }
+    assert!(seen > 10 * OPERATIONS, "only {seen} examples");
+    assert!(wrong.is_empty(), "{} of {seen} examples do not fit:\n{}", wrong.len(), wrong.join("\n"));
+}
+
+#[test]
+fn a_misfit_is_noticed() {
+    let schema = "/components/schemas/Problem";
+    let problem = json!({
+        "type": "urn:benchside:problem:internal", "title": "x", "status": 200, "detail": "x", "instance": "/",
+        "code": "internal", "request_id": "none",
+    });
+    let wrong = misfits(schema, &problem);
+    assert_eq!(wrong.len(), 2, "the status is none of a problem, the id is no UUID: {wrong:?}");
+    let undocumented = std::panic::catch_unwind(|| contract::check("GET", "/v1/me", 418, None, ""));
+    assert!(undocumented.is_err());
 }
 
 #[test]

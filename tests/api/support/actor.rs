@@ -1,5 +1,5 @@
 //! A person, or nobody, who sends requests.
-use super::PASSWORD;
+use super::{PASSWORD, contract};
 use benchside::id::PersonId;
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -53,7 +53,8 @@ impl Actor {
     pub fn at(&self, node: &super::Node) -> Self {
         Self { base: node.base.clone(), ..self.clone() }
     }
-    /// Sends any request.
+    /// Sends any request; what is answered must be what the document says.
+    #[track_caller]
     pub fn send(&self, method: &str, path: &str, headers: &[(&str, &str)], body: Option<&[u8]>) -> Reply {
         let agent: ureq::Agent = ureq::Agent::config_builder()
             .http_status_as_error(false)
@@ -82,13 +83,16 @@ impl Actor {
         let status = answer.status().as_u16();
         let bytes = answer.into_body().with_config().limit(64 * 1024 * 1024).read_to_vec().unwrap();
         let text = String::from_utf8_lossy(&bytes).into_owned();
+        contract::check(method, path, status, find("content-type").as_deref(), &text);
         let body = serde_json::from_str(&text).unwrap_or(Value::String(text));
         Reply { status, body, etag, location, headers }
     }
 
+    #[track_caller]
     pub fn get(&self, path: &str) -> Reply {
         self.send("GET", path, &[], None)
     }
+    #[track_caller]
     pub fn post(&self, path: &str, body: Value) -> Reply {
         self.send("POST", path, &[("content-type", "application/json")], Some(body.to_string().as_bytes()))
     }

@@ -1,5 +1,6 @@
 //! The stage on which the stories play: a served app on a fresh database, and people who act on it.
 mod actor;
+pub mod contract;
 pub mod crowd;
 pub mod world;
 
