@@ -27,7 +27,7 @@ use actix_web::{
 };
 use futures_util::future::{Either, select};
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use std::{
     future::pending,
     net::TcpListener,
@@ -202,12 +202,19 @@ async fn received(kind: SignalKind) {
     }
 }
 
-/// What is at no route: 405 where another method is, else 404. Whoever is not signed in learns neither.
+/// What is at no route: 405 where another method is, else 404. Whoever is not signed in learns neither, but of the paths
+/// that are for whoever is not.
 async fn unmatched(request: HttpRequest) -> Result<HttpResponse> {
-    if request.path().starts_with("/v1/") {
+    let item = item_at(request.path());
+    let open = item.is_some_and(|item| item.values().filter_map(Value::as_object).any(document::is_open));
+    if request.path().starts_with("/v1/") && !open {
         auth::extract::signed_in(&request).await?;
     }
-    let allowed = allowed_methods(request.path());
+    // Whatever takes GET takes HEAD.
+    let methods = item.into_iter().flat_map(Map::keys).map(String::as_str);
+    let allowed: Vec<_> = methods
+        .flat_map(|method| if method == "get" { vec!["GET".to_owned(), "HEAD".to_owned()] } else { vec![method.to_uppercase()] })
+        .collect();
     if allowed.is_empty() {
         return Err(Error::refused(Code::NotFound, "There is no such path."));
     }
@@ -220,7 +227,8 @@ async fn unmatched(request: HttpRequest) -> Result<HttpResponse> {
     Ok(answer)
 }
 
-fn allowed_methods(path: &str) -> Vec<String> {
+/// What the document says of a path.
+fn item_at(path: &str) -> Option<&'static Map<String, Value>> {
     let segments: Vec<_> = path.split('/').collect();
     let matches = |template: &str| {
         let parts: Vec<_> = template.split('/').collect();
@@ -229,9 +237,7 @@ fn allowed_methods(path: &str) -> Vec<String> {
     };
     let paths = document().get("paths").and_then(Value::as_object).into_iter().flatten();
     let item = paths.into_iter().filter(|(template, _)| matches(template)).min_by_key(|(t, _)| t.matches('{').count());
-    let methods = item.and_then(|(_, item)| item.as_object()).into_iter().flat_map(|i| i.keys());
-    // Whatever takes GET takes HEAD.
-    methods.flat_map(|m| if m == "get" { vec!["GET".into(), "HEAD".into()] } else { vec![m.to_uppercase()] }).collect()
+    item.and_then(|(_, item)| item.as_object())
 }
 
 async fn docs() -> HttpResponse {

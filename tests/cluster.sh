@@ -99,7 +99,7 @@ start_cluster() {
     cat >>"$data/postgresql.conf" <<SETTINGS
 listen_addresses = '127.0.0.1'
 unix_socket_directories = ''
-max_connections = 200
+max_connections = 1000
 lc_messages = 'C'
 fsync = ${BENCHSIDE_TEST_FSYNC:-off}
 SETTINGS

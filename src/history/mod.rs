@@ -58,10 +58,10 @@ pub struct FieldChange {
     #[schema(max_length = 60, example = "trl")]
     pub field: String,
     /// Before; null where there was nothing.
-    #[schema(value_type = Option<Object>)]
+    #[schema(example = 3)]
     pub before: Value,
     /// After; null where there is nothing.
-    #[schema(value_type = Option<Object>)]
+    #[schema(example = 4)]
     pub after: Value,
 }
 

@@ -4,7 +4,7 @@ mod example;
 mod excerpt;
 mod names;
 
-use super::{limit::is_limited, params::MAX_REPEATED};
+use super::{etag::LONGEST_IF_NONE_MATCH, limit::is_limited, params::MAX_REPEATED};
 use crate::{error::Code, idempotency::LONGEST_KEY};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
@@ -81,7 +81,8 @@ fn add_idempotency_key(path: &str, method: &str, operation: &mut Map<String, Val
     }
 }
 
-fn is_open(operation: &Map<String, Value>) -> bool {
+/// Whether an operation answers without a token.
+pub fn is_open(operation: &Map<String, Value>) -> bool {
     operation.get("security").and_then(Value::as_array).is_some_and(|s| s.iter().any(|r| r == &json!({})))
 }
 
@@ -94,21 +95,22 @@ fn is_list(operation: &Map<String, Value>) -> bool {
     takes(operation, "query", Some("cursor"))
 }
 
-/// Whether an operation reads one record, whose version the caller may have already.
-fn reads_one(method: &str, operation: &Map<String, Value>) -> bool {
-    method == "get" && takes(operation, "query", Some("fields")) && !is_list(operation)
+/// Whether an operation reads one record, or what is of its version, which the caller may have already.
+fn reads_one(path: &str, method: &str, operation: &Map<String, Value>) -> bool {
+    let one = takes(operation, "query", Some("fields")) && !is_list(operation);
+    method == "get" && (one || path == "/v1/trials/{id}/discoveries")
 }
 
 /// Reads of one record are conditional.
 fn add_conditions(path: &str, method: &str, operation: &mut Map<String, Value>) {
-    if !path.starts_with("/v1") || !reads_one(method, operation) {
+    if !path.starts_with("/v1") || !reads_one(path, method, operation) {
         return;
     }
     if let Some(parameters) = operation.get_mut("parameters").and_then(Value::as_array_mut) {
         parameters.push(json!({
             "name": "If-None-Match", "in": "header", "required": false, "example": "\"3\"",
             "description": "The `ETag` at hand: where it is the record's still, the answer is 304.",
-            "schema": { "type": "string", "maxLength": 2000 },
+            "schema": { "type": "string", "maxLength": LONGEST_IF_NONE_MATCH },
         }));
     }
     if let Some(responses) = operation.get_mut("responses").and_then(Value::as_object_mut) {
@@ -121,7 +123,7 @@ fn describe(path: &str, method: &str, operation: &mut Map<String, Value>) {
     let mut words: Vec<_> =
         operation.get("description").and_then(Value::as_str).map(str::to_owned).into_iter().collect();
     let mut say = |holds: bool, sentence: &str| words.extend(holds.then(|| sentence.to_owned()));
-    let one = reads_one(method, operation);
+    let one = reads_one(path, method, operation);
     say(is_open(operation), "No token is needed.");
     say(is_list(operation), "A page at a time: `next_cursor` and the header `Link` lead to the next.");
     say(one, "With `If-None-Match` naming the version at hand the answer is 304.");
@@ -163,6 +165,10 @@ fn problems(path: &str, method: &str, operation: &Map<String, Value>) -> BTreeSe
     }
     if path == "/v1/auth/login" {
         statuses.insert(Code::InvalidCredentials.status());
+    }
+    if path == "/v1/people" {
+        // Who holds a role is told to administrators alone.
+        statuses.insert(Code::NotPermitted.status());
     }
     if path == "/v1/auth/refresh" {
         statuses.insert(Code::SessionEnded.status());

@@ -7,13 +7,24 @@ pub fn of(version: i64) -> String {
     format!("\"{version}\"")
 }
 
+/// The most bytes `If-None-Match` may have.
+pub const LONGEST_IF_NONE_MATCH: usize = 2000;
+
 /// Whether `If-None-Match` names this version.
-pub fn none_match(request: &HttpRequest, version: i64) -> bool {
-    let tags = request.headers().get_all(header::IF_NONE_MATCH).filter_map(|v| v.to_str().ok());
-    tags.flat_map(|v| v.split(',')).any(|tag| {
+///
+/// # Errors
+/// 400 when it is too long.
+pub fn none_match(request: &HttpRequest, version: i64) -> Result<bool> {
+    let all = || request.headers().get_all(header::IF_NONE_MATCH);
+    if all().any(|value| value.len() > LONGEST_IF_NONE_MATCH) {
+        let detail = format!("If-None-Match has at most {LONGEST_IF_NONE_MATCH} bytes.");
+        return Err(Error::refused(Code::Malformed, detail));
+    }
+    let tags = all().filter_map(|v| v.to_str().ok());
+    Ok(tags.flat_map(|v| v.split(',')).any(|tag| {
         let tag = tag.trim();
         tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == of(version)
-    })
+    }))
 }
 
 /// What `If-Match` said. It is read early and decided late: 404 and 403 come before 428 and 412.

@@ -60,7 +60,7 @@ pub fn record<V: Serialize + utoipa::PartialSchema>(
     let fields = fields::Fields::read(&mut params);
     params.finish()?;
     fields.check::<V>()?;
-    if etag::none_match(request, version) {
+    if etag::none_match(request, version)? {
         return Ok(HttpResponse::NotModified().insert_header((header::ETAG, etag::of(version))).finish());
     }
     let view = fields.trim(to_value(view)?);

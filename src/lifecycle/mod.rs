@@ -24,7 +24,10 @@ pub use evaluate::{
 pub use gate::{Enrolled, Gate, GateSpec, ReasonKind, Side};
 use serde::{Serialize, Serializer};
 use std::collections::BTreeMap;
-use utoipa::ToSchema;
+use utoipa::{
+    ToSchema,
+    openapi::schema::{ArrayBuilder, ObjectBuilder, OneOfBuilder, Schema, Type},
+};
 
 /// The name of the move that sets a record right: it happens only when named, and opens no path of its own.
 pub const CORRECT: &str = "correct";
@@ -95,10 +98,10 @@ pub struct Move {
     #[schema(max_length = 40, example = "hand_off")]
     pub name: String,
     /// Where it starts: states, or `any`.
-    #[schema(value_type = Object)]
+    #[schema(schema_with = names_or_words)]
     pub from: Origin,
     /// Where it leads: states, `held_from` or `any`.
-    #[schema(value_type = Object)]
+    #[schema(schema_with = names_or_words)]
     pub to: Target,
     /// What must hold for it, all of it.
     #[schema(value_type = Vec<Object>, max_items = 50)]
@@ -149,6 +152,13 @@ pub enum Target {
     HeldFrom,
     /// To any other state that a person may set, though not from a final state to a hold; only for [`CORRECT`].
     Any,
+}
+
+/// Names of states, or the word that stands for them.
+fn names_or_words() -> Schema {
+    let word = || ObjectBuilder::new().schema_type(Type::String).max_length(Some(40));
+    let names = ArrayBuilder::new().items(word()).max_items(Some(100));
+    Schema::OneOf(OneOfBuilder::new().item(names).item(word()).build())
 }
 
 impl Origin {

@@ -231,7 +231,7 @@ async fn list_links(who: Guard<Read>, request: HttpRequest) -> Result<HttpRespon
             Ok((trial.version, links(conn, who, &trial)?))
         })
         .await?;
-    if etag::none_match(&request, version) {
+    if etag::none_match(&request, version)? {
         return Ok(HttpResponse::NotModified().insert_header((header::ETAG, etag::of(version))).finish());
     }
     Ok(http::changed(version, &json!({ "data": found })))

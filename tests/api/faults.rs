@@ -440,7 +440,7 @@ fn fields_trim_and_tags_spare(app: &TestApp) {
     let h = house(app);
     let made = h.discovery("Trimmed");
     let path = format!("/v1/discoveries/{}", made.id());
-    let one = h.ada.get(&format!("{path}?fields=id,%20code,title")).expect(200);
+    let one = h.ada.get(&format!("{path}?fields=id,code,title")).expect(200);
     assert_eq!(one.body, json!({ "id": made.id(), "code": made.body["code"], "title": "Trimmed" }));
     assert_eq!(one.etag.as_deref(), Some("\"1\""));
     let list = h.ada.get("/v1/discoveries?fields=title").expect(200);

@@ -83,7 +83,10 @@ impl Actor {
         let status = answer.status().as_u16();
         let bytes = answer.into_body().with_config().limit(64 * 1024 * 1024).read_to_vec().unwrap();
         let text = String::from_utf8_lossy(&bytes).into_owned();
-        contract::check(method, path, status, find("content-type").as_deref(), &text);
+        // What is compressed was asked for by a test that reads it itself.
+        if find("content-encoding").is_none() {
+            contract::check(method, path, status, find("content-type").as_deref(), &text);
+        }
         let body = serde_json::from_str(&text).unwrap_or(Value::String(text));
         Reply { status, body, etag, location, headers }
     }
