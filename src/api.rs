@@ -294,7 +294,7 @@ async fn metrics_text(metrics: web::Data<Metrics>, request: HttpRequest) -> Resu
 #[get("/.well-known/jwks.json")]
 async fn jwks(app: web::Data<App>, request: HttpRequest) -> Result<HttpResponse> {
     params::none(&request)?;
-    Ok(HttpResponse::Ok().json(&app.jwks))
+    Ok(HttpResponse::Ok().json(app.tokens.jwks()))
 }
 
 /// This document.

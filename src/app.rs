@@ -1,7 +1,10 @@
 //! What the service is made of: the store, the keys, the clock.
 use crate::{
     Result,
-    auth::{oidc::provider::Providers, password::Passwords, policy::Principal, throttle::Throttle, token::Tokens},
+    auth::{
+        oidc::provider::Providers, password::Passwords, personal::Uses, policy::Principal, throttle::Throttle,
+        token::Tokens, watch::Watch,
+    },
     db::{Conn, Db, columns::Time},
     http::{edge::Edge, limit::RateLimit},
     id::Key,
@@ -51,8 +54,8 @@ pub struct App {
     pub clock: Clock,
     /// Signs and verifies access tokens.
     pub tokens: Tokens,
-    /// The public keys of the same.
-    pub jwks: serde_json::Value,
+    /// The folder their keys come from.
+    pub keys: Watch,
     /// Hashes and checks passwords off the request threads.
     pub passwords: Passwords,
     /// The identity providers whose word is taken.
@@ -65,6 +68,8 @@ pub struct App {
     pub edge: Edge,
     /// Set once it is to stop: no more traffic should be sent.
     pub stopping: AtomicBool,
+    /// Notes when personal tokens are used.
+    pub uses: Uses,
 }
 
 /// A record that a person may see, as far as every kind has it.

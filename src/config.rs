@@ -6,8 +6,10 @@ use crate::{
         keys::Keys,
         oidc::{self, provider::Providers},
         password::Passwords,
+        personal::Uses,
         throttle::Throttle,
         token::Tokens,
+        watch::Watch,
     },
     db::{Address, Db, Settings},
     http::{edge::Edge, limit::RateLimit},
@@ -34,6 +36,27 @@ pub struct Database {
     pub database: String,
 }
 
+/// Where the keys are.
+#[derive(Debug, Clone, Default, Args)]
+pub struct KeysFolder {
+    /// The folder of the signing keys [default: benchside-keys beside the SQLite file, or in the working folder]
+    #[arg(long, env = "BENCHSIDE_KEYS", value_name = "DIR")]
+    pub keys: Option<PathBuf>,
+}
+
+impl KeysFolder {
+    /// The folder: `benchside-keys` beside the SQLite file, or in the working folder for PostgreSQL, where none is named.
+    pub fn path(&self, database: &Address) -> PathBuf {
+        const NAME: &str = "benchside-keys";
+        match (&self.keys, database) {
+            (Some(named), _) => named.clone(),
+            (None, Address::Sqlite(path)) => Path::new(path).with_file_name(NAME),
+            #[cfg(feature = "postgres")]
+            (None, Address::Pg(_)) => PathBuf::from(NAME),
+        }
+    }
+}
+
 /// How to serve.
 #[derive(Debug, Clone, Args)]
 pub struct Serve {
@@ -43,9 +66,9 @@ pub struct Serve {
     /// Where the data is
     #[command(flatten)]
     pub database: Database,
-    /// The folder of the signing keys [default: benchside-keys beside the SQLite file, or in the working folder]
-    #[arg(long, env = "BENCHSIDE_KEYS", value_name = "DIR")]
-    pub keys: Option<PathBuf>,
+    /// Where the keys are
+    #[command(flatten)]
+    pub keys: KeysFolder,
     /// What access tokens name as their issuer
     #[arg(long, env = "BENCHSIDE_ISSUER", default_value = "benchside", value_name = "NAME")]
     pub issuer: String,
@@ -84,8 +107,7 @@ impl Serve {
     /// One clear sentence.
     pub fn app(&self, clock: Clock) -> Result<App> {
         let db = Db::open(&self.database.database, &self.store())?;
-        let dir = self.keys.clone().unwrap_or_else(|| default_keys(db.address()));
-        let keys = Keys::open(&dir).map_err(|e| Error::Open(e.to_string()))?;
+        let keys = Keys::open(&self.keys.path(db.address())).map_err(|e| Error::Open(e.to_string()))?;
         let app = assemble(
             db,
             &keys,
@@ -116,6 +138,9 @@ impl Serve {
     }
 }
 
+/// Notes of personal tokens' use that are written at once.
+const NOTES_AT_ONCE: usize = 8;
+
 /// Puts the service together.
 ///
 /// # Errors
@@ -134,22 +159,13 @@ pub fn assemble(
         db,
         clock,
         tokens,
-        jwks: keys.jwks(),
+        keys: Watch::over(keys),
         passwords,
         throttle: Throttle::new(),
         providers: Providers::default(),
+        uses: Uses::at_once(NOTES_AT_ONCE),
         rate_limit: RateLimit::new(edge.rate_limit),
         edge,
         stopping: AtomicBool::new(false),
     })
-}
-
-/// `benchside-keys` beside the SQLite file; in the working folder for PostgreSQL.
-fn default_keys(address: &Address) -> PathBuf {
-    let name = "benchside-keys";
-    match address {
-        Address::Sqlite(path) => Path::new(path).with_file_name(name),
-        #[cfg(feature = "postgres")]
-        Address::Pg(_) => PathBuf::from(name),
-    }
 }

@@ -11,6 +11,7 @@ pub mod error;
 pub mod fault;
 pub mod finding;
 pub mod history;
+pub mod housekeeping;
 pub mod http;
 pub mod id;
 pub mod idempotency;

@@ -4,13 +4,16 @@
 //! one. 401 comes before every other check; where a path names a record, 404 comes before 403.
 use super::{
     bucket::subscriber,
-    oidc,
+    oidc, personal,
     policy::{Permission, Principal},
-    scope::{Access, Scope},
+    scope::Access,
+    session::{self, OpaqueToken},
+    token::Claims,
 };
 use crate::{
     Error, Result,
     app::App,
+    db::columns::Time,
     error::Code,
     http::{self, answer::Answer, body::Body, problem::RequestId},
     id::{Key, PersonId, SessionId},
@@ -126,7 +129,7 @@ impl<P: Permission> FromRequest for Guard<P> {
                 .cloned()
                 .ok_or_else(|| Error::Internal("no App is mounted".into()))?;
             let principal = authenticate(&request, &app).await?;
-            refuse_out_of_scope(&request, &principal.scope)?;
+            refuse_out_of_scope(&request, &principal)?;
             if !principal.may_ask::<P>() {
                 return Err(forbidden::<P>(&request, &app, principal).await);
             }
@@ -145,17 +148,19 @@ fn bearer(request: &HttpRequest) -> Option<&str> {
     let mut headers = request.headers().get_all(header::AUTHORIZATION);
     let (Some(value), None) = (headers.next(), headers.next()) else { return None };
     let token = value.to_str().ok().and_then(|v| v.split_once(' ')).filter(|(s, _)| s.eq_ignore_ascii_case("bearer"));
-    token.map(|(_, token)| token.trim())
+    token.map(|(_, token)| token.trim_start_matches(' '))
 }
 
-async fn authenticate(request: &HttpRequest, app: &App) -> Result<Principal> {
-    let token = bearer(request).ok_or_else(unauthenticated)?;
-    let at = app.clock.now();
-    let Some(claims) = app.tokens.verify(token, at.utc()) else {
-        return of_provider(request, app, token).await?.ok_or_else(unauthenticated);
+async fn authenticate(request: &HttpRequest, app: &web::Data<App>) -> Result<Principal> {
+    let (token, at) = (bearer(request).ok_or_else(unauthenticated)?, app.clock.now());
+    let found = if let Some(personal) = OpaqueToken::presented(OpaqueToken::PERSONAL, token) {
+        by_personal_token(app, personal, at).await?
+    } else if let Some(claims) = claims_of(app, token, at).await {
+        let (person, session) = (PersonId::of(claims.sub), SessionId::of(claims.sid));
+        app.db.read(move |conn| session::store::principal(conn, person, session, at)).await?
+    } else {
+        of_provider(request, app, token).await?
     };
-    let (person, session) = (PersonId::of(claims.sub), SessionId::of(claims.sid));
-    let found = app.db.read(move |conn| super::session::store::principal(conn, person, session, at)).await?;
     found.ok_or_else(unauthenticated)
 }
 
@@ -168,6 +173,34 @@ async fn of_provider(request: &HttpRequest, app: &App, token: &str) -> Result<Op
     }
 }
 
+/// Another node may sign with a key that this one has not seen yet.
+async fn claims_of(app: &App, token: &str, at: Time) -> Option<Claims> {
+    let known = app.tokens.verify(token, at.utc());
+    if known.is_some() || !app.tokens.names_unknown_key(token) {
+        return known;
+    }
+    app.keys.look_for_unknown(&app.tokens, at).await;
+    app.tokens.verify(token, at.utc())
+}
+
+async fn by_personal_token(app: &web::Data<App>, token: OpaqueToken, at: Time) -> Result<Option<Principal>> {
+    let found = app.db.read(move |conn| personal::store::principal(conn, &token, at)).await?;
+    let Some((principal, presented)) = found else { return Ok(None) };
+    if personal::is_due(presented.last_used_at, at)
+        && let Some(place) = app.uses.place()
+    {
+        let app = app.clone();
+        // Not awaited: the answer does not wait for a note of when it was asked for.
+        actix_web::rt::spawn(async move {
+            let _held = place;
+            if let Err(e) = app.db.write(move |conn| personal::store::note_use(conn, presented.id, at)).await {
+                tracing::error!(error = %e, "the use of a personal token was not noted");
+            }
+        });
+    }
+    Ok(Some(principal))
+}
+
 /// The kind of record that a path is about, where it is about one.
 fn kind_of_path(path: &str) -> Option<RecordKind> {
     let mut segments = path.split('/').skip(2);
@@ -178,13 +211,21 @@ fn kind_of_path(path: &str) -> Option<RecordKind> {
     RecordKind::ALL.iter().copied().find(|kind| kind.plural() == plural)
 }
 
+/// What needs somebody who signed in: how people get in, and signatures.
+const BY_SESSION_ONLY: &[&str] = &["/v1/auth/", "/v1/signatures/"];
+
 /// 403 where the token was not made for this.
-fn refuse_out_of_scope(request: &HttpRequest, scope: &Scope) -> Result<()> {
+fn refuse_out_of_scope(request: &HttpRequest, who: &Principal) -> Result<()> {
+    // As it was routed: in the path as sent any letter may stand percent-encoded.
+    let path = request.match_info().as_str();
+    if who.session.is_none() && BY_SESSION_ONLY.iter().any(|part| path.starts_with(part)) {
+        return Err(Error::not_permitted("This token cannot do that: sign in."));
+    }
     let access = if request.method().is_safe() { Access::Read } else { Access::Write };
     // Many moves may be of several kinds: each is asked about on its own.
-    let allowed = match request.path() {
-        "/v1/transitions" => scope.allows_some(access),
-        path => scope.allows(kind_of_path(path), access),
+    let allowed = match path {
+        "/v1/transitions" => who.scope.allows_some(access),
+        path => who.scope.allows(kind_of_path(path), access),
     };
     if allowed {
         return Ok(());
@@ -218,7 +259,7 @@ pub async fn signed_in(request: &HttpRequest) -> Result<()> {
 async fn forbidden<P: Permission>(request: &HttpRequest, app: &App, who: Principal) -> Error {
     let refusal = P::ROW.refused();
     let Some(segment) = request.match_info().get("id") else { return refusal };
-    let plural = request.path().split('/').nth(2).unwrap_or_default();
+    let plural = request.match_info().as_str().split('/').nth(2).unwrap_or_default();
     let kind = RecordKind::ALL.iter().copied().find(|kind| kind.plural() == plural);
     let Some((kind, key)) = kind.and_then(|kind| Some((kind, Key::parse(kind, segment)?))) else {
         return Error::not_found();

@@ -1,8 +1,9 @@
-//! Signing in, and who am I.
+//! Signing in, changing one's password, and who am I.
 use super::{
     extract::{Guard, address_of},
-    oidc,
-    password::{PasswordError, Secret},
+    invitation, oidc,
+    password::{LONGEST_PASSWORD, PasswordError, SHORTEST_PASSWORD, Secret, check_policy},
+    personal,
     policy::{OwnAccess, permissions_of},
     session::{
         self,
@@ -14,7 +15,7 @@ use crate::{
     Error, Result,
     app::App,
     error::Code,
-    fault::{Faults, Text},
+    fault::{Faults, Text, pointer},
     http::{
         self,
         body::{self, Body},
@@ -23,20 +24,32 @@ use crate::{
     identifier::Orcid,
     organization::store::OrganizationName,
     person::{
-        Expertise,
+        self, Expertise,
         store::{self as people, Credential},
     },
     vocabulary::{Authn, OrganizationKind, Role},
 };
 use actix_web::{HttpRequest, HttpResponse, get, post, web};
-use deserr::Deserr;
+use deserr::{Deserr, IntoValue, Value, ValuePointerRef};
 use serde::Serialize;
-use utoipa::ToSchema;
+use utoipa::{
+    PartialSchema, ToSchema,
+    openapi::{
+        RefOr,
+        schema::{KnownFormat, ObjectBuilder, Schema, SchemaFormat, Type},
+    },
+};
 use utoipa_actix_web::service_config::ServiceConfig;
 
 /// Mounts the routes.
 pub fn routes(cfg: &mut ServiceConfig) {
-    cfg.service(login).service(me).configure(session::http::routes).configure(oidc::http::routes);
+    cfg.service(login)
+        .service(me)
+        .service(change_password)
+        .configure(session::http::routes)
+        .configure(personal::http::routes)
+        .configure(invitation::http::routes)
+        .configure(oidc::http::routes);
 }
 
 /// Who signs in.
@@ -69,7 +82,7 @@ async fn login(app: web::Data<App>, request: HttpRequest, body: Body) -> Result<
             return Err(password_error(&e));
         }
     };
-    let Some(Credential { person_id, .. }) = known.as_ref().filter(|c| right && !c.disabled) else {
+    let Some(Credential { person_id, password_hash, .. }) = known.as_ref().filter(|c| right && !c.disabled) else {
         attempt.failed();
         if let Some(credential) = known {
             // Not awaited: an unknown address has nothing to write, and the two must take the same time.
@@ -80,19 +93,108 @@ async fn login(app: web::Data<App>, request: HttpRequest, body: Body) -> Result<
                 }
             });
         }
-        return Err(Error::refused(Code::InvalidCredentials, "E-mail and password do not match."));
+        return Err(no_match());
     };
     attempt.succeeded();
+    let (seen, today) = (password_hash.clone(), hash_of_today(&app, &login.password, password_hash).await);
     let session = beginning(*person_id, Authn::Password, None, &request, address, now);
     let (person, id) = (session.person_id, session.id);
     let refresh = app
         .db
         .write(move |conn| {
+            // Whoever changed the password meanwhile has ended every session that began with the old one.
+            if !people::keep_password_hash(conn, person, &seen, &today)? {
+                return Err(no_match());
+            }
             people::note_sign_in(conn, person, now, &address.to_string(), true)?;
             session::store::open(conn, &session)
         })
         .await?;
     tokens(&app, person, id, &refresh, now)
+}
+
+fn no_match() -> Error {
+    Error::refused(Code::InvalidCredentials, "E-mail and password do not match.")
+}
+
+/// The stored hash, or one at today's cost where it was made at another. That can wait: under load it stays as it is.
+async fn hash_of_today(app: &App, password: &Secret, stored: &str) -> String {
+    if !app.passwords.needs_rehash(stored) {
+        return stored.to_owned();
+    }
+    match app.passwords.hash(password).await {
+        Ok(hash) => hash,
+        Err(error) => {
+            tracing::warn!(%error, "an old password hash was not renewed");
+            stored.to_owned()
+        }
+    }
+}
+
+/// A password to be set: it must fit the policy.
+#[derive(Debug, Clone)]
+pub struct NewPassword(pub Secret);
+
+impl Deserr<Faults> for NewPassword {
+    fn deserialize_from_value<V: IntoValue>(value: Value<V>, location: ValuePointerRef<'_>) -> Result<Self, Faults> {
+        let secret = Secret::deserialize_from_value(value, location)?;
+        match check_policy(&secret) {
+            Ok(()) => Ok(Self(secret)),
+            Err((code, message)) => Err(Faults::at(pointer(location), code, message)),
+        }
+    }
+}
+impl PartialSchema for NewPassword {
+    fn schema() -> RefOr<Schema> {
+        ObjectBuilder::new()
+            .schema_type(Type::String)
+            .format(Some(SchemaFormat::KnownFormat(KnownFormat::Password)))
+            .min_length(Some(SHORTEST_PASSWORD))
+            .max_length(Some(LONGEST_PASSWORD))
+            .write_only(true)
+            .into()
+    }
+}
+impl ToSchema for NewPassword {}
+
+/// A change of password.
+#[derive(Debug, Clone, Deserr, ToSchema)]
+#[deserr(error = Faults, deny_unknown_fields)]
+#[schema(example = json!({ "current_password": "a long passphrase", "new_password": "another long passphrase" }))]
+pub struct PasswordChange {
+    /// The password until now.
+    pub current_password: Secret,
+    /// 12 to 1 024 characters.
+    pub new_password: NewPassword,
+}
+
+/// Changes one's password, and ends one's other sessions.
+#[utoipa::path(tag = "Authentication", operation_id = "change_password", request_body = PasswordChange,
+    responses((status = 204, description = "It is changed")))]
+#[post("/v1/auth/password")]
+async fn change_password(who: Guard<OwnAccess>, request: HttpRequest, body: Body) -> Result<HttpResponse> {
+    http::params::none(&request)?;
+    let PasswordChange { current_password, new_password } = body::parse(body.json().await?)?;
+    let app = who.app();
+    // Guesses are slowed down as those at a sign-in are.
+    let account = format!("password:{}", who.id);
+    let attempt = app.throttle.attempt(&account, address_of(&request), who.at.utc()).map_err(|t| throttled(&t))?;
+    let stored = who.read(|conn, who| people::password_hash(conn, who.id)).await?;
+    let seen = match app.passwords.verify(&current_password, stored.as_deref()).await {
+        Ok(right) => stored.filter(|_| right),
+        Err(e) => {
+            attempt.withdrawn();
+            return Err(password_error(&e));
+        }
+    };
+    let Some(seen) = seen else {
+        attempt.failed();
+        return Err(Error::fault("/current_password", "wrong_password", "is not your password"));
+    };
+    attempt.succeeded();
+    let hash = app.passwords.hash(&new_password.0).await.map_err(|e| password_error(&e))?;
+    who.write(move |conn, who, context| person::change::change_password(conn, context, who, &seen, &hash)).await?;
+    Ok(HttpResponse::NoContent().finish())
 }
 
 async fn note_failure(app: &App, person: PersonId, address: std::net::IpAddr) -> Result<()> {

@@ -12,10 +12,10 @@
 //! **The newest key is the one created last, ties decided by the greater key id; a key without the line counts as older
 //! than every key with one.**
 //!
-//! Nothing here rotates or deletes a key, and a key that cannot be read is an error, never skipped: leaving one out would
-//! silently change who signs.
+//! A key that cannot be read is an error, never skipped: leaving one out would silently change who signs. [`Keys::rotate`]
+//! alone deletes keys, and those only that nothing good can be signed with any more.
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
-use chrono::{DateTime, SecondsFormat, Utc};
+use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use ed25519_dalek::{
     SigningKey,
     pkcs8::{DecodePrivateKey, EncodePrivateKey, KeypairBytes},
@@ -74,9 +74,9 @@ pub enum KeysError {
         /// The id of the key it holds.
         kid: String,
     },
-    /// A key disappeared between making and reading it.
-    #[error("{} changed while it was read: try again", .0.display())]
-    Changed(PathBuf),
+    /// A key is missing: it was never made, or disappeared meanwhile.
+    #[error("{} lacks a key: `benchside serve` makes what is missing when it starts", .0.display())]
+    Incomplete(PathBuf),
     /// The system has no randomness to give.
     #[error("no randomness for a new key: {0}")]
     Randomness(getrandom::Error),
@@ -85,9 +85,19 @@ pub enum KeysError {
 /// The keys of one service, shared by all its nodes. Its `Debug` shows public halves only.
 #[derive(Debug)]
 pub struct Keys {
+    folder: PathBuf,
     /// Never empty; newest first.
     tokens: Vec<TokenKey>,
     log: SigningKey,
+}
+
+/// What a rotation did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rotation {
+    /// The id of the new key.
+    pub made: String,
+    /// The ids of the keys that are gone.
+    pub deleted: Vec<String>,
 }
 
 /// An Ed25519 key of access tokens.
@@ -122,11 +132,52 @@ impl Keys {
             }
             found = Found::read(dir)?;
         }
-        let Found { tokens, log: Some(log) } = found else { return Err(KeysError::Changed(dir.into())) };
-        if tokens.is_empty() {
-            return Err(KeysError::Changed(dir.into()));
+        Self::of(dir, found)
+    }
+
+    /// Reads the keys in `dir` and makes none.
+    ///
+    /// # Errors
+    /// As [`Keys::open`], and where the folder or one of its keys is missing.
+    pub fn read(dir: &Path) -> Result<Self, KeysError> {
+        refuse_exposed(dir, &fs::metadata(dir).map_err(failed("read", dir))?, 0o700)?;
+        Self::of(dir, Found::read(dir)?)
+    }
+
+    fn of(dir: &Path, found: Found) -> Result<Self, KeysError> {
+        match found {
+            Found { tokens, log: Some(log) } if !tokens.is_empty() => Ok(Self { folder: dir.into(), tokens, log }),
+            _ => Err(KeysError::Incomplete(dir.into())),
         }
-        Ok(Self { tokens, log })
+    }
+
+    /// Makes a token key, which signs from now on, and deletes those that have not been the newest for `overlap`.
+    ///
+    /// # Errors
+    /// As [`Keys::open`], and when a file cannot be removed; a new key that stands by then stays.
+    pub fn rotate(dir: &Path, overlap: TimeDelta) -> Result<Rotation, KeysError> {
+        make_folder(dir)?;
+        let _held = lock(dir)?;
+        let key = generate()?;
+        let made = thumbprint(&key);
+        publish(dir, &token_file(&made), &key)?;
+        let keys = Found::read(dir)?.tokens;
+        let over = Utc::now() - overlap;
+        let mut deleted = Vec::new();
+        for (place, old) in keys.iter().enumerate() {
+            if superseded(&keys[..place]).is_some_and(|since| since <= over) {
+                let path = dir.join(token_file(&old.kid));
+                fs::remove_file(&path).map_err(failed("remove", &path))?;
+                deleted.push(old.kid.clone());
+            }
+        }
+        sync_folder(dir).map_err(failed("write", dir))?;
+        Ok(Rotation { made, deleted })
+    }
+
+    /// Where they are kept.
+    pub fn folder(&self) -> &Path {
+        &self.folder
     }
 
     /// The keys that verify access tokens, newest first, never none. The first one signs.
@@ -167,6 +218,12 @@ impl TokenKey {
             "kid": self.kid, "alg": "EdDSA", "use": "sig",
         })
     }
+}
+
+/// Since when a key is not the newest any more, by the keys that are newer. One that does not say when it was made
+/// counts for nothing here: the one before it does.
+fn superseded(newer: &[TokenKey]) -> Option<DateTime<Utc>> {
+    newer.iter().rev().find_map(|key| key.created)
 }
 
 /// What a folder holds at one moment.

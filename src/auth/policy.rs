@@ -59,6 +59,16 @@ impl Principal {
     pub fn sees_internal(&self) -> bool {
         self.is(Role::Scientist) || self.is(Role::Clinician)
     }
+    /// A signature is given by a person who is there, never by a script.
+    ///
+    /// # Errors
+    /// 403 for a personal token.
+    pub fn may_sign(&self) -> Result<()> {
+        if self.authn == Authn::Token {
+            return Err(Error::not_permitted("A personal token cannot sign."));
+        }
+        Ok(())
+    }
     /// Whether they belong to an organization.
     pub fn belongs_to(&self, organization: OrganizationId) -> bool {
         self.organizations.contains(&organization)

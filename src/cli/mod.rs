@@ -1,6 +1,7 @@
 //! The command line: one file per command.
 pub mod demo;
 pub mod import;
+pub mod keys;
 pub mod sbom;
 pub mod serve;
 pub mod user;
@@ -31,9 +32,12 @@ pub enum Command {
     Serve(Serve),
     /// Bring the database up to date, or say how it stands
     Migrate(Migrate),
-    /// Add, list and disable people
+    /// Add, list, invite and disable people
     #[command(subcommand)]
     User(user::User),
+    /// List the keys of access tokens, or make a new one
+    #[command(subcommand)]
+    Keys(keys::Keys),
     /// Import registry records
     Import(Import),
     /// Print the OpenAPI document
@@ -76,6 +80,7 @@ pub async fn run(cli: Cli) -> Result<()> {
         Command::Serve(args) => serve::run(&args).await,
         Command::Migrate(args) => run_migrate(&args),
         Command::User(user) => user::run(user).await,
+        Command::Keys(keys) => keys::run(&keys),
         Command::Import(args) => run_import(&args).await,
         Command::Openapi => {
             println!("{:#}", crate::api::document());

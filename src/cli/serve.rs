@@ -1,5 +1,5 @@
 //! `benchside serve`
-use crate::{Error, Result, api, app::App, app::Clock, config::Serve};
+use crate::{Error, Result, api, app::App, app::Clock, config::Serve, housekeeping};
 use actix_web::web;
 use std::net::TcpListener;
 
@@ -29,13 +29,15 @@ pub fn bind(args: &Serve) -> Result<TcpListener> {
     TcpListener::bind(args.listen).map_err(|e| Error::Open(format!("cannot listen on {}: {e}", args.listen)))
 }
 
-/// Serves, then closes the store.
+/// Serves and keeps house, then closes the store.
 ///
 /// # Errors
 /// When serving fails.
 pub async fn until_stopped(app: web::Data<App>, listener: TcpListener, workers: usize) -> Result<()> {
     lift_file_limit();
+    let house = actix_web::rt::spawn(housekeeping::keep(app.clone().into_inner()));
     let served = api::server(app.clone(), listener, workers)?.await;
+    house.abort();
     let db = app.db.clone();
     let closed = actix_web::rt::task::spawn_blocking(move || db.close()).await;
     closed.map_err(|e| Error::Internal(e.to_string()))?;

@@ -1,7 +1,10 @@
 //! `benchside user`: the first administrator has nobody above, so people can be added from the machine itself.
 use crate::{
     Error, Result,
-    auth::password::{Passwords, Secret, check_policy},
+    auth::{
+        invitation,
+        password::{Passwords, Secret, check_policy},
+    },
     config::Database,
     db::{Conn, Db, Settings, columns::Time},
     http::body,
@@ -23,6 +26,8 @@ pub enum User {
     Add(Add),
     /// List people
     List(List),
+    /// Print an invitation with which a person sets their password
+    Invite(Invite),
     /// Disable a person: they can sign in no more
     Disable(Disable),
 }
@@ -58,6 +63,16 @@ pub struct List {
     pub database: Database,
 }
 
+/// `benchside user invite`
+#[derive(Debug, Args)]
+pub struct Invite {
+    /// Their e-mail address
+    pub email: String,
+    /// Where the data is
+    #[command(flatten)]
+    pub database: Database,
+}
+
 /// `benchside user disable`
 #[derive(Debug, Args)]
 pub struct Disable {
@@ -79,12 +94,14 @@ pub async fn run(user: User) -> Result<()> {
     let database = match &user {
         User::Add(args) => &args.database,
         User::List(args) => &args.database,
+        User::Invite(args) => &args.database,
         User::Disable(args) => &args.database,
     };
     let db = Db::open(&database.database, &Settings::of_a_command())?;
     let done = match user {
         User::Add(args) => add(&db, args).await,
         User::List(_) => list(&db).await,
+        User::Invite(args) => invite(&db, args).await,
         User::Disable(args) => disable(&db, args).await,
     };
     db.close();
@@ -161,13 +178,29 @@ fn line(person: &Person) -> String {
     format!("{}  {}  {}  {}{state}", RecordKind::Person.code(person.number), person.email, person.name, roles.join(","))
 }
 
+fn person_by_email(conn: &mut Conn, email: &str) -> Result<Person> {
+    let found = person::store::by_email(conn, &email.trim().to_lowercase())?;
+    found.ok_or_else(|| Error::Open(format!("there is nobody with the e-mail {email}")))
+}
+
+async fn invite(db: &Db, args: Invite) -> Result<()> {
+    let context = system(db);
+    let invited = db
+        .write(move |conn| {
+            let found = person_by_email(conn, &args.email)?;
+            Ok(invitation::change::invite(conn, &context, &found)?.1)
+        })
+        .await?;
+    println!("{}", invited.token.unwrap_or_default());
+    eprintln!("Good once, until {}: POST /v1/auth/invitations/{{token}} with a password", invited.expires_at);
+    Ok(())
+}
+
 async fn disable(db: &Db, args: Disable) -> Result<()> {
     let context = system(db);
     let code = db
         .write(move |conn| {
-            let folded = args.email.trim().to_lowercase();
-            let found = person::store::by_email(conn, &folded)?;
-            let found = found.ok_or_else(|| Error::Open(format!("there is nobody with the e-mail {}", args.email)))?;
+            let found = person_by_email(conn, &args.email)?;
             let why = body::parse(json!({ "reason": args.reason }))?;
             let disabled = person::change::disable(conn, &context, found, why)?;
             Ok(RecordKind::Person.code(disabled.number))

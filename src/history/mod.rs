@@ -9,7 +9,7 @@ use crate::{
     person::{self, store::PersonName},
     vocabulary::{Action, Meaning, RecordKind, StopReason},
 };
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeSet, HashSet};
 use utoipa::ToSchema;
@@ -52,7 +52,7 @@ pub struct SignatureView {
 }
 
 /// One field that changed.
-#[derive(Debug, Clone, PartialEq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct FieldChange {
     /// Its name.
     #[schema(max_length = 60, example = "trl")]
@@ -225,6 +225,11 @@ pub fn without(value: &Value, hidden: &HashSet<Uuid>) -> Value {
 pub fn private_fields(kind: RecordKind, id: Uuid, who: &Principal) -> &'static [&'static str] {
     let private = kind == RecordKind::Person && !who.may::<ReadPrivate>(&person::standing(who, PersonId::of(id)));
     if private { &["email", "roles"] } else { &[] }
+}
+
+/// How a person gets in is told to that person, administrators and auditors.
+pub fn tells_access(id: Uuid, who: &Principal) -> bool {
+    who.id.0 == id || who.sees_all()
 }
 
 /// Whether the version that an event recorded may be shown to somebody who sees the record as it is now.

@@ -1,7 +1,7 @@
 //! The only SQL of history: the events of a record, newest first, as one person may see them.
 use super::{
     Entry, FieldChange, MovedRecord, Named, Outcome, RecordRef, SignatureView, Ties, TransitionView, diff, person_at,
-    private_fields, uuids_in, version_is_visible, without, without_before,
+    private_fields, tells_access, uuids_in, version_is_visible, without, without_before,
 };
 use crate::{
     Error, Result,
@@ -75,6 +75,11 @@ impl Event {
     }
     fn uuid(&self, member: &str) -> Option<Uuid> {
         self.payload.get(member).and_then(Value::as_str).and_then(|id| Uuid::parse_str(id).ok())
+    }
+    /// What changed beside the record: how a person gets in.
+    fn access(&self) -> Vec<FieldChange> {
+        let told = self.payload.get("access").cloned().map(serde_json::from_value);
+        told.and_then(Result::ok).unwrap_or_default()
     }
     fn signature(&self) -> Option<SignatureView> {
         signature_in(&self.payload)
@@ -156,7 +161,11 @@ pub fn history(conn: &mut Conn, who: &Principal, kind: RecordKind, id: Uuid, pag
         if previous.is_some_and(|content| !version_is_visible(who, event.kind, content, tie)) {
             shown = without_before(shown, event.from.as_deref());
         }
-        changes.push(shown.into_iter().filter(|c| !private.contains(&&*c.field)).collect::<Vec<_>>());
+        shown.retain(|change| !private.contains(&&*change.field));
+        if tells_access(event.record, who) {
+            shown.extend(event.access());
+        }
+        changes.push(shown);
     }
     let changes = redact(conn, who, changes)?;
     let people = person::store::names(conn, events.iter().filter_map(|e| e.actor))?;

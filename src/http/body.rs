@@ -7,15 +7,22 @@ use crate::{
 };
 use actix_web::{FromRequest, HttpRequest, dev, http::header, web};
 use deserr::Deserr;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use std::{
     future::{Ready, ready},
     time::Duration,
 };
 use tokio::time::timeout;
+use utoipa::ToSchema;
 
 /// The most bytes a body may have.
 pub const BODY_LIMIT: usize = 1024 * 1024;
+
+/// A body in which there is nothing to say.
+#[derive(Debug, Clone, Deserr, ToSchema)]
+#[deserr(error = Faults, deny_unknown_fields)]
+#[schema(example = json!({}))]
+pub struct Empty {}
 
 /// A body that has not been read yet: authentication comes first.
 pub struct Body {
@@ -56,7 +63,19 @@ impl Body {
         self.read(&["application/merge-patch+json", "application/json"]).await
     }
 
+    /// Reads `application/json`; no body at all is an empty object.
+    ///
+    /// # Errors
+    /// 415, 413, 400.
+    pub async fn json_or_nothing(self) -> Result<Value> {
+        self.read_unless_absent(&["application/json"], Some(Value::Object(Map::new()))).await
+    }
+
     async fn read(self, accepted: &[&str]) -> Result<Value> {
+        self.read_unless_absent(accepted, None).await
+    }
+
+    async fn read_unless_absent(self, accepted: &[&str], absent: Option<Value>) -> Result<Value> {
         let bytes = match timeout(self.deadline, self.payload.to_bytes_limited(BODY_LIMIT)).await {
             Ok(Ok(Ok(bytes))) => bytes,
             Ok(Ok(Err(_))) => return Err(Error::refused(Code::Malformed, "The body broke off.")),
@@ -66,6 +85,9 @@ impl Body {
             }
             Ok(Err(_)) => return Err(Error::refused(Code::TooLarge, "A body has at most 1 048 576 bytes.")),
         };
+        if let Some(absent) = absent.filter(|_| bytes.is_empty()) {
+            return Ok(absent);
+        }
         if !self.media_type.is_some_and(|m| accepted.contains(&&*m)) {
             return Err(Error::refused(Code::UnsupportedMediaType, format!("Send {}.", accepted[0])));
         }

@@ -170,6 +170,9 @@ fn problems(path: &str, method: &str, operation: &Map<String, Value>) -> BTreeSe
         // Who holds a role is told to administrators alone.
         statuses.insert(Code::NotPermitted.status());
     }
+    if path == "/v1/auth/password" || path.starts_with("/v1/auth/invitations/") {
+        statuses.insert(Code::TooManyRequests.status());
+    }
     if path == "/v1/auth/refresh" {
         statuses.insert(Code::SessionEnded.status());
     }
@@ -203,6 +206,9 @@ fn add_problems(path: &str, method: &str, operation: &mut Map<String, Value>) {
 /// Whether an answer carries the version of one record.
 fn carries_version(path: &str, method: &str, operation: &Map<String, Value>) -> bool {
     const WITHOUT: &[&str] = &["/history", "/available", "/findings", "/challenges", "/disable"];
+    if path.starts_with("/v1/auth/") {
+        return false;
+    }
     let list = method == "get" && path.ends_with("/transitions");
     let one = method != "get" || takes(operation, "path", Some("id"));
     one && !list
@@ -218,7 +224,9 @@ fn add_headers(path: &str, method: &str, operation: &mut Map<String, Value>) {
         let mut headers = Map::new();
         let text = |description: &str, max: u32| json!({ "description": description, "schema": { "type": "string", "maxLength": max } });
         headers.insert("X-Request-Id".into(), json!({ "description": "The request's id", "schema": { "type": "string", "format": "uuid", "maxLength": 36 } }));
-        if status == "201" && !path.ends_with("/transitions") && !path.ends_with("/challenges") {
+        let is_no_record =
+            ["/transitions", "/challenges", "/auth/tokens", "/invitation"].iter().any(|end| path.ends_with(end));
+        if status == "201" && !is_no_record {
             headers.insert("Location".into(), text("Where it is", 200));
         }
         if status == "302" {

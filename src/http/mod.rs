@@ -31,6 +31,15 @@ pub fn key(request: &HttpRequest, kind: RecordKind) -> Result<Key> {
     Key::parse(kind, segment).ok_or_else(Error::not_found)
 }
 
+/// The UUID in a path of what is no record.
+///
+/// # Errors
+/// 404 when the segment is none.
+pub fn uuid(request: &HttpRequest) -> Result<uuid::Uuid> {
+    let segment = request.match_info().get("id").unwrap_or_default();
+    uuid::Uuid::parse_str(segment).map_err(|_| Error::not_found())
+}
+
 /// Where a record is.
 #[derive(Debug, Clone, Serialize, utoipa::ToSchema)]
 pub struct Links {

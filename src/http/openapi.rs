@@ -12,6 +12,15 @@ pub struct IdPath {
     pub id: String,
 }
 
+/// What is no record has no code: by id.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Path)]
+pub struct UuidPath {
+    /// Its id.
+    #[param(example = "01932f2a-8f4e-7c11-a3c9-0d4f6c1b2e55")]
+    pub id: uuid::Uuid,
+}
+
 /// The version that is meant.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Header)]

@@ -3,7 +3,7 @@ use super::{KEPT_SECONDS, Records, Repeatable};
 use crate::{
     Error, Result,
     db::{
-        Conn, attempt,
+        Conn, MultiBackend, attempt,
         columns::{Doc, Time},
         impatiently,
         schema::idempotency,
@@ -123,12 +123,19 @@ pub fn keep(
     Ok(())
 }
 
-/// Forgets answers that are too old to be repeated.
+/// Forgets at most so many answers that are too old to be repeated, and those of the same moment; answers how many.
 ///
 /// # Errors
 /// What the database says.
-pub fn forget(conn: &mut Conn, at: Time) -> Result<()> {
-    let old = idempotency::table.filter(idempotency::created_at.lt(at.plus_seconds(-KEPT_SECONDS)));
-    diesel::delete(old).execute(conn)?;
-    Ok(())
+pub fn forget(conn: &mut Conn, at: Time, most: i64) -> Result<usize> {
+    let expired = idempotency::created_at.lt(at.plus_seconds(-KEPT_SECONDS));
+    let oldest: Vec<Time> = idempotency::table
+        .into_boxed::<MultiBackend>()
+        .filter(expired)
+        .order(idempotency::created_at.asc())
+        .select(idempotency::created_at)
+        .limit(most)
+        .load(conn)?;
+    let Some(last) = oldest.last() else { return Ok(0) };
+    Ok(diesel::delete(idempotency::table.filter(idempotency::created_at.le(*last))).execute(conn)?)
 }

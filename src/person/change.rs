@@ -2,12 +2,14 @@
 use super::{Expertise, Person, Roles, store};
 use crate::{
     Error, Result,
+    auth::{invitation, personal, policy::Principal, session},
     db::{
         Conn,
         columns::{Doc, Time},
     },
     error::Code,
     fault::{Change as Patch, Faults, List, Reason, Title},
+    history::FieldChange,
     id::{OrganizationId, PersonId},
     identifier::{Email, Orcid},
     ledger::{Change, Context, next_number, record_change},
@@ -16,6 +18,7 @@ use crate::{
     vocabulary::{Action, Modality, RecordKind, Role},
 };
 use deserr::Deserr;
+use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 /// One organization that a person belongs to.
@@ -271,8 +274,8 @@ pub fn grant(
     store::index_memberships(conn, person.id, &person.organizations)
 }
 
-/// Disables a person: from the next request on they cannot do anything. What they own stays theirs until it is handed
-/// over.
+/// Disables a person: from the next request on they cannot do anything. Their sessions, tokens and invitation end. What
+/// they own stays theirs until it is handed over.
 ///
 /// # Errors
 /// 409 for oneself, for the last administrator, and for somebody who is disabled already.
@@ -286,6 +289,9 @@ pub fn disable(conn: &mut Conn, context: &Context, mut person: Person, why: Disa
     check_is_not_last_administrator(conn, &person)?;
     person.disabled_at = Some(context.at);
     save(conn, context, &mut person, Change::of(Action::Disabled).because(Some(why.reason.into())))?;
+    session::store::end_others(conn, person.id, None, context.at)?;
+    personal::store::revoke_all(conn, person.id, context.at)?;
+    invitation::store::void(conn, person.id)?;
     Ok(person)
 }
 
@@ -295,6 +301,42 @@ pub fn disable(conn: &mut Conn, context: &Context, mut person: Person, why: Disa
 /// What the database says.
 pub fn set_password_hash(conn: &mut Conn, person: PersonId, hash: &str, at: Time) -> Result<()> {
     store::set_password_hash(conn, person, hash, at)
+}
+
+/// Changes one's own password: the one that was seen must still be it. One's other sessions end.
+///
+/// # Errors
+/// 409 where it was changed meanwhile.
+pub fn change_password(conn: &mut Conn, context: &Context, who: &Principal, seen: &str, hash: &str) -> Result<()> {
+    if !store::keep_password_hash(conn, who.id, seen, hash)? {
+        return Err(conflict("The password was changed at the same moment."));
+    }
+    store::set_password_hash(conn, who.id, hash, context.at)?;
+    // After the hash: a sign-in with the old one that came first has its session by now.
+    session::store::end_others(conn, who.id, who.session, context.at)?;
+    record_access(conn, context, who.id, &[new_password(context.at)])?;
+    Ok(())
+}
+
+/// That a password was set, as history tells it.
+pub fn new_password(at: Time) -> FieldChange {
+    FieldChange { field: "password".into(), before: Value::Null, after: json!({ "set_at": at }) }
+}
+
+/// Records that it changed how somebody gets in, of which nothing stands in the record itself. History shows `access` to
+/// that person, administrators and auditors.
+///
+/// # Errors
+/// 409 where the person changed at the same moment.
+pub fn record_access(conn: &mut Conn, context: &Context, id: PersonId, access: &[FieldChange]) -> Result<Person> {
+    let mut person = store::load(conn, id)?;
+    let mut change = Change::of(Action::Revised);
+    change.extra.insert("access".into(), json!(access));
+    save(conn, context, &mut person, change).map_err(|e| match e {
+        Error::Stale { .. } => conflict("The person changed at the same moment: try again."),
+        e => e,
+    })?;
+    Ok(person)
 }
 
 /// The organizations that are named, each existing and named once.

@@ -9,6 +9,7 @@ use crate::{
     Error, Result,
     auth::{
         extract::Guard,
+        invitation::{self, Invited},
         policy::{ManagePeople, Principal, Read, ReadPrivate, ReviseProfile, Standing},
     },
     bulk::{BatchOf, Results},
@@ -16,7 +17,7 @@ use crate::{
     http::{
         self, Links,
         answer::Answer,
-        body::{self, Body},
+        body::{self, Body, Empty},
         etag::IfMatch,
         openapi::{FieldsQuery, IdPath, IfMatchHeader, ListOf, PageQuery},
         page::{After, PARAMETERS, Page, SortValue},
@@ -45,6 +46,7 @@ pub fn routes(cfg: &mut ServiceConfig) {
         .service(revise)
         .service(replace_memberships)
         .service(disable)
+        .service(invite)
         .service(list_history);
 }
 
@@ -216,19 +218,49 @@ async fn list(who: Guard<Read>, request: HttpRequest) -> Result<HttpResponse> {
     })
 }
 
-/// Enters a person, who has no password yet.
+/// A person who was just entered, with the invitation to hand to them.
+#[derive(Serialize, ToSchema)]
+pub struct NewPersonView {
+    /// The person.
+    #[serde(flatten)]
+    pub person: PersonView,
+    /// Shown this once: with it they set their first password.
+    pub invitation: Invited,
+}
+
+/// Enters a person, who has no password yet, and invites them.
 #[utoipa::path(tag = "People", operation_id = "create_person", request_body = NewPerson,
-    responses((status = 201, description = "The new person", body = PersonView)))]
+    responses((status = 201, description = "The new person, with their invitation", body = NewPersonView)))]
 #[post("/v1/people")]
 async fn create(who: Guard<ManagePeople>, request: HttpRequest, body: Body) -> Result<HttpResponse> {
     who.post(&request, body, create_one).await
 }
 
+/// Invites a person anew, who has no password or forgot it. The invitation before this one is void; the password and the
+/// sessions they have stay until they set another.
+#[utoipa::path(tag = "People", operation_id = "invite_person", params(IdPath), request_body = Empty,
+    responses((status = 201, description = "The invitation, shown this once", body = Invited)))]
+#[post("/v1/people/{id}/invitation")]
+async fn invite(who: Guard<ManagePeople>, request: HttpRequest, body: Body) -> Result<HttpResponse> {
+    let key = http::key(&request, RecordKind::Person)?;
+    who.post(&request, body, move |conn, who, context, body| {
+        let person = store::find(conn, who, key)?;
+        let Empty {} = body::parse(body.clone())?;
+        let (person, invited) = invitation::change::invite(conn, context, &person)?;
+        let answer = Answer::made(&invited)?.at_version(person.version);
+        Ok(Answer { about: vec![(RecordKind::Person, person.id.0)], once: vec!["/token".into()], ..answer })
+    })
+    .await
+}
+
 fn create_one(conn: &mut Conn, who: &Principal, context: &Context, body: &Value) -> Result<Answer> {
     let new = body::parse::<NewPerson>(body.clone())?;
     let person = change::create(conn, context, new)?;
-    let made = view(conn, who, person)?;
-    Answer::created(RecordKind::Person, made.id.0, made.version, &made)
+    let invitation = invitation::change::welcome(conn, context, &person)?;
+    let person = view(conn, who, person)?;
+    let (id, version) = (person.id.0, person.version);
+    let answer = Answer::created(RecordKind::Person, id, version, &NewPersonView { person, invitation })?;
+    Ok(Answer { once: vec!["/invitation/token".into()], ..answer })
 }
 
 crate::bulk::http::batch_route!(
@@ -237,7 +269,7 @@ crate::bulk::http::batch_route!(
     "/v1/people/batch",
     ManagePeople,
     NewPerson,
-    PersonView,
+    NewPersonView,
     create_one
 );
 

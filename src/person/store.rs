@@ -197,6 +197,25 @@ pub fn set_password_hash(conn: &mut Conn, id: PersonId, hash: &str, at: Time) ->
     Ok(())
 }
 
+/// Puts a hash in the place of the one that was seen, which may be the same; false where it is another by now. Either
+/// way nobody else changes it until the transaction ends.
+///
+/// # Errors
+/// What the database says.
+pub fn keep_password_hash(conn: &mut Conn, id: PersonId, seen: &str, hash: &str) -> Result<bool> {
+    let own = credential::table.filter(credential::person_id.eq(id)).filter(credential::password_hash.eq(seen));
+    Ok(diesel::update(own).set(credential::password_hash.eq(hash)).execute(conn)? > 0)
+}
+
+/// The hash of a person's password, if they have one.
+///
+/// # Errors
+/// What the database says.
+pub fn password_hash(conn: &mut Conn, who: PersonId) -> Result<Option<String>> {
+    let own = credential::table.filter(credential::person_id.eq(who)).select(credential::password_hash);
+    Ok(own.get_result(conn).optional()?)
+}
+
 /// A record that somebody owns.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Owned {
@@ -355,4 +374,18 @@ pub fn note_sign_in(conn: &mut Conn, person: PersonId, at: Time, address: &str, 
     );
     diesel::insert_into(sign_in::table).values(row).execute(conn)?;
     Ok(())
+}
+
+/// Forgets at most so many sign-ins from before a moment; answers how many.
+///
+/// # Errors
+/// What the database says.
+pub fn forget_sign_ins(conn: &mut Conn, before: Time, most: i64) -> Result<usize> {
+    let old: Vec<AnyId> = sign_in::table
+        .into_boxed::<MultiBackend>()
+        .filter(sign_in::at.lt(before))
+        .select(sign_in::id)
+        .limit(most)
+        .load(conn)?;
+    Ok(diesel::delete(sign_in::table.filter(sign_in::id.eq_any(old))).execute(conn)?)
 }

@@ -142,7 +142,7 @@ fn authentication(
     if who.session.is_none() {
         return Err(Error::not_permitted("Only somebody who signed in may sign: a token by itself may not."));
     }
-    if who.authn != Authn::Oidc && super::store::password_hash(conn, who.id)?.is_some() {
+    if who.authn != Authn::Oidc && crate::person::store::password_hash(conn, who.id)?.is_some() {
         return Ok(Authentication { method: Method::Password, start: None });
     }
     let of_session = oidc::store::issuer_of_session(conn, who)?.and_then(|name| providers.named(&name));

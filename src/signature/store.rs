@@ -3,11 +3,7 @@ use super::{ATTEMPTS, Challenge, LIFETIME_SECONDS, Subject, digest, statement};
 use crate::{
     Result,
     auth::policy::Principal,
-    db::{
-        Conn,
-        columns::Time,
-        schema::{credential, signature_challenge as challenge},
-    },
+    db::{Conn, MultiBackend, columns::Time, schema::signature_challenge as challenge},
     id::{AnyId, ChallengeId, PersonId},
 };
 use diesel::prelude::*;
@@ -110,11 +106,16 @@ pub fn consume(conn: &mut Conn, id: ChallengeId, at: Time) -> Result<bool> {
     Ok(diesel::update(open).set(challenge::consumed_at.eq(at)).execute(conn)? > 0)
 }
 
-/// The stored hash of a person's password.
+/// Forgets at most so many challenges that expired before a moment; answers how many.
 ///
 /// # Errors
 /// What the database says.
-pub fn password_hash(conn: &mut Conn, who: PersonId) -> Result<Option<String>> {
-    let own = credential::table.filter(credential::person_id.eq(who)).select(credential::password_hash);
-    Ok(own.get_result(conn).optional()?)
+pub fn forget(conn: &mut Conn, before: Time, most: i64) -> Result<usize> {
+    let over: Vec<ChallengeId> = challenge::table
+        .into_boxed::<MultiBackend>()
+        .filter(challenge::expires_at.lt(before))
+        .select(challenge::id)
+        .limit(most)
+        .load(conn)?;
+    Ok(diesel::delete(challenge::table.filter(challenge::id.eq_any(over))).execute(conn)?)
 }

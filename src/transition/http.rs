@@ -134,6 +134,7 @@ impl deserr::Deserr<fault::Faults> for SignatureOnly {
 /// # Errors
 /// 429, 503, and what the database says.
 pub async fn check(who: &Guard<Move>, address: IpAddr, answer: &signature::Answer) -> Result<Checked> {
+    who.may_sign()?;
     let id = answer.challenge_id;
     let open = who.write(move |conn, who, _| signature::store::reserve(conn, id, who)).await?;
     if !open || who.session.is_none() {
@@ -153,7 +154,7 @@ pub async fn check(who: &Guard<Move>, address: IpAddr, answer: &signature::Answe
 async fn verify(who: &Guard<Move>, address: IpAddr, password: Secret, id: ChallengeId) -> Result<bool> {
     let account = format!("signature:{}", who.id);
     let attempt = who.app().throttle.attempt(&account, address, who.at.utc()).map_err(|t| throttled(&t))?;
-    let hash = who.read(|conn: &mut Conn, who: &Principal| signature::store::password_hash(conn, who.id)).await?;
+    let hash = who.read(|conn: &mut Conn, who: &Principal| crate::person::store::password_hash(conn, who.id)).await?;
     match who.app().passwords.verify(&password, hash.as_deref()).await {
         Ok(right) => {
             if right {

@@ -172,6 +172,9 @@ pub fn attempt<M: Movable>(
     asked: &Asked,
     checked: Option<Checked>,
 ) -> Result<EventId> {
+    if asked.body.get("signature").is_some() {
+        who.may_sign()?;
+    }
     let record = M::find(conn, who, asked.key)?;
     let lifecycle = record.lifecycle(conn)?;
     let cited = uuid_at(&asked.body, "insight_id").map(InsightId::of);

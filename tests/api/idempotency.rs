@@ -223,6 +223,6 @@ fn a_key_is_forgotten_after_a_day(app: &TestApp) {
     aged(86_401);
     let next = keyed(&ada, "/v1/discoveries", "k", &new_discovery(lab)).expect(201);
     assert!(!is_replayed(&next) && next.id() != first.id());
-    app.write(move |conn, _| benchside::idempotency::store::forget(conn, now));
+    app.write(move |conn, _| benchside::idempotency::store::forget(conn, now, 1000));
     assert!(is_replayed(&keyed(&ada, "/v1/discoveries", "k", &new_discovery(lab)).expect(201)));
 }

@@ -8,11 +8,14 @@
 //!   BENCHSIDE_LONG_CLIENTS=32   clients at once
 //!
 //! Slow clients ([`slow`]): what a thousand of them and a saturating load leave of the service.
+//!
+//! Refreshes at once ([`refresh`]): one successor in each round, and a replay that ends the session.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
 #[path = "../api/support/mod.rs"]
 #[allow(dead_code, unused_imports, unused_macros)]
 mod support;
 
+mod refresh;
 mod slow;
 
 use benchside::{

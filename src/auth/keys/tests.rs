@@ -100,7 +100,11 @@ fn the_thumbprint_is_that_of_rfc_8037() {
 
 #[test]
 fn the_key_set_is_public_and_complete() {
-    let keys = Keys { tokens: vec![TokenKey { kid: thumbprint(&key(1)), created: None, key: key(1) }], log: key(2) };
+    let keys = Keys {
+        folder: PathBuf::new(),
+        tokens: vec![TokenKey { kid: thumbprint(&key(1)), created: None, key: key(1) }],
+        log: key(2),
+    };
     let expected = json!({ "keys": [{
         "kty": "OKP", "crv": "Ed25519", "x": public_part(&key(1)),
         "kid": thumbprint(&key(1)), "alg": "EdDSA", "use": "sig",
@@ -137,7 +141,11 @@ fn files_that_are_not_what_they_say_are_refused_by_name() {
 
 #[test]
 fn nothing_secret_is_printed() {
-    let keys = Keys { tokens: vec![TokenKey { kid: "k".into(), created: None, key: key(171) }], log: key(171) };
+    let keys = Keys {
+        folder: PathBuf::new(),
+        tokens: vec![TokenKey { kid: "k".into(), created: None, key: key(171) }],
+        log: key(171),
+    };
     assert!(!format!("{keys:?}").contains("171, 171"));
 }
 

@@ -3,7 +3,7 @@ use crate::{
     Result,
     auth::policy::Principal,
     db::{
-        Conn,
+        Conn, MultiBackend,
         columns::Time,
         schema::{identity, oidc_login, session},
     },
@@ -46,6 +46,20 @@ pub fn begin(conn: &mut Conn, login: &Login) -> Result<()> {
     diesel::delete(oidc_login::table.filter(oidc_login::expires_at.le(login.created_at))).execute(conn)?;
     diesel::insert_into(oidc_login::table).values(login).execute(conn)?;
     Ok(())
+}
+
+/// Forgets at most so many sign-ins at a provider that were begun and not finished before a moment; answers how many.
+///
+/// # Errors
+/// What the database says.
+pub fn forget(conn: &mut Conn, before: Time, most: i64) -> Result<usize> {
+    let over: Vec<Vec<u8>> = oidc_login::table
+        .into_boxed::<MultiBackend>()
+        .filter(oidc_login::expires_at.lt(before))
+        .select(oidc_login::state_hash)
+        .limit(most)
+        .load(conn)?;
+    Ok(diesel::delete(oidc_login::table.filter(oidc_login::state_hash.eq_any(over))).execute(conn)?)
 }
 
 /// Takes a sign-in out, so that it comes back once; `None` where it is unknown, too old, of another issuer or of another

@@ -1,20 +1,21 @@
-//! Routes of sessions: refreshing and signing out.
+//! Routes of sessions: refreshing, signing out, and seeing and ending one's own.
 use super::{OpaqueToken, Session, store};
 use crate::{
     Error, Result,
     app::App,
-    auth::token::ACCESS_LIFETIME,
+    auth::{extract::Guard, policy::OwnAccess, token::ACCESS_LIFETIME},
     db::{Conn, columns::Time},
     error::Code,
     fault::{Faults, Text},
     http::{
         self,
-        body::{self, Body},
+        body::{self, Body, Empty},
+        openapi::{DataOf, UuidPath},
     },
     id::{PersonId, SessionId},
     vocabulary::Authn,
 };
-use actix_web::{HttpRequest, HttpResponse, http::header, post, web};
+use actix_web::{HttpRequest, HttpResponse, delete, get, http::header, post, web};
 use deserr::Deserr;
 use serde::Serialize;
 use std::net::IpAddr;
@@ -24,7 +25,7 @@ use uuid::Uuid;
 
 /// Mounts the routes.
 pub fn routes(cfg: &mut ServiceConfig) {
-    cfg.service(refresh_tokens);
+    cfg.service(refresh_tokens).service(logout).service(list).service(end);
 }
 
 /// An access token (RFC 6750) and the refresh token that brings the next one (RFC 6749).
@@ -111,4 +112,76 @@ async fn refresh_tokens(app: web::Data<App>, request: HttpRequest, body: Body) -
         }
         store::Refreshed::Refused => Err(refused()),
     }
+}
+
+/// Signs out: the session of the access token ends, and with it its tokens.
+#[utoipa::path(tag = "Authentication", operation_id = "logout", request_body = Option<Empty>,
+    responses((status = 204, description = "The session has ended")))]
+#[post("/v1/auth/logout")]
+async fn logout(who: Guard<OwnAccess>, request: HttpRequest, body: Body) -> Result<HttpResponse> {
+    http::params::none(&request)?;
+    let Empty {} = body::parse(body.json_or_nothing().await?)?;
+    let own = who.session.ok_or_else(|| Error::Internal("signed in without a session".into()))?;
+    who.write(move |conn, who, context| store::end(conn, who.id, own, context.at)).await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+/// A session of one's own.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct SessionView {
+    /// Its id.
+    pub id: SessionId,
+    /// Whether this very request came by it.
+    pub current: bool,
+    /// How it began.
+    pub authn: Authn,
+    /// The identity provider that was asked, where one was.
+    #[schema(max_length = 200, example = "hospital")]
+    pub issuer: Option<String>,
+    /// What the client said it is.
+    #[schema(max_length = 200, example = "curl/8.5.0")]
+    pub client: Option<String>,
+    /// Where it began.
+    #[schema(max_length = 45, example = "192.0.2.7")]
+    pub address: Option<String>,
+    /// When it began.
+    pub created_at: Time,
+    /// When it began or was last refreshed.
+    pub last_used_at: Time,
+    /// When it ends by itself, if it is not refreshed.
+    pub expires_at: Time,
+}
+
+/// Own live sessions, latest use first.
+#[utoipa::path(tag = "Authentication", operation_id = "list_sessions",
+    responses((status = 200, description = "The sessions", body = DataOf<SessionView>)))]
+#[get("/v1/auth/sessions")]
+async fn list(who: Guard<OwnAccess>, request: HttpRequest) -> Result<HttpResponse> {
+    http::params::none(&request)?;
+    let sessions = who.read(|conn, who| store::list(conn, who.id, who.at)).await?;
+    let view = |session: Session| SessionView {
+        id: session.id,
+        current: who.session == Some(session.id),
+        authn: session.authn,
+        issuer: session.issuer,
+        client: session.client,
+        address: session.address,
+        created_at: session.created_at,
+        last_used_at: session.last_used_at,
+        expires_at: session.expires_at,
+    };
+    Ok(http::data(&sessions.into_iter().map(view).collect::<Vec<_>>()))
+}
+
+/// Ends a session of one's own: the next request with its tokens is refused.
+#[utoipa::path(tag = "Authentication", operation_id = "end_session", params(UuidPath),
+    responses((status = 204, description = "It has ended")))]
+#[delete("/v1/auth/sessions/{id}")]
+async fn end(who: Guard<OwnAccess>, request: HttpRequest) -> Result<HttpResponse> {
+    http::params::none(&request)?;
+    let id = SessionId::of(http::uuid(&request)?);
+    if who.write(move |conn, who, context| store::end(conn, who.id, id, context.at)).await? {
+        return Ok(HttpResponse::NoContent().finish());
+    }
+    Err(Error::not_found())
 }

@@ -115,7 +115,7 @@ fn retried(conn: &mut Conn, presented: &OpaqueToken, hash: &[u8], at: Time) -> R
     Ok((unused.count().get_result::<i64>(conn)? > 0).then_some(successor))
 }
 
-/// Ends one of somebody's sessions; false where there is no such live one.
+/// Ends one of somebody's live sessions; false where there is no such live one.
 ///
 /// # Errors
 /// What the database says.
@@ -123,7 +123,8 @@ pub fn end(conn: &mut Conn, who: PersonId, id: SessionId, at: Time) -> Result<bo
     let own = session::table
         .filter(session::id.eq(id))
         .filter(session::person_id.eq(who))
-        .filter(session::ended_at.is_null());
+        .filter(session::ended_at.is_null())
+        .filter(session::expires_at.gt(at));
     Ok(diesel::update(own).set(session::ended_at.eq(at)).execute(conn)? > 0)
 }
 
@@ -155,15 +156,26 @@ pub fn list(conn: &mut Conn, who: PersonId, at: Time) -> Result<Vec<Session>> {
     Ok(live.load(conn)?)
 }
 
-/// Forgets sessions that ended or expired before a moment, with their tokens.
+/// Forgets sessions that ended or expired before a moment, their tokens first: at most so many rows; answers how many.
 ///
 /// # Errors
 /// What the database says.
-pub fn forget(conn: &mut Conn, before: Time) -> Result<()> {
-    let over = session::table.filter(session::expires_at.lt(before).or(session::ended_at.lt(before)));
-    let of_those = over.select(session::id);
-    diesel::delete(refresh_token::table.filter(refresh_token::session_id.eq_any(of_those))).execute(conn)?;
-    let over = session::table.filter(session::expires_at.lt(before).or(session::ended_at.lt(before)));
-    diesel::delete(over).execute(conn)?;
-    Ok(())
+pub fn forget(conn: &mut Conn, before: Time, most: i64) -> Result<usize> {
+    let over: Vec<SessionId> = session::table
+        .into_boxed::<MultiBackend>()
+        .filter(session::expires_at.lt(before).or(session::ended_at.lt(before)))
+        .select(session::id)
+        .limit(most)
+        .load(conn)?;
+    let tokens: Vec<Vec<u8>> = refresh_token::table
+        .into_boxed::<MultiBackend>()
+        .filter(refresh_token::session_id.eq_any(over.clone()))
+        .select(refresh_token::hash)
+        .limit(most)
+        .load(conn)?;
+    let gone = diesel::delete(refresh_token::table.filter(refresh_token::hash.eq_any(tokens))).execute(conn)?;
+    if i64::try_from(gone).is_ok_and(|gone| gone >= most) {
+        return Ok(gone);
+    }
+    Ok(gone + diesel::delete(session::table.filter(session::id.eq_any(over))).execute(conn)?)
 }

@@ -9,7 +9,7 @@ use crate::{
     app::Clock,
     auth::password::{Passwords, Secret, check_policy},
     cli::serve,
-    config::{Database, Serve},
+    config::{Database, KeysFolder, Serve},
     db::{Address, Conn, Db, columns::Time},
     http::edge::Edge,
     person,
@@ -60,7 +60,7 @@ pub async fn run(args: Demo) -> Result<()> {
     let settings = Serve {
         listen: args.listen,
         database: Database { database: args.database.clone() },
-        keys: None,
+        keys: KeysFolder::default(),
         issuer: "benchside".into(),
         audience: "benchside".into(),
         workers: 2,

@@ -93,7 +93,7 @@ async fn a_person_is_found_and_signs_in_until_disabled() {
     for hash in ["first", "second"] {
         bench.write(move |conn, context| set_password_hash(conn, id, hash, context.at)).await.unwrap();
     }
-    let kept = bench.0.read(move |conn| crate::signature::store::password_hash(conn, id)).await.unwrap();
+    let kept = bench.0.read(move |conn| crate::person::store::password_hash(conn, id)).await.unwrap();
     assert_eq!(kept.as_deref(), Some("second"));
     let why = Disabling { reason: crate::fault::Text("left".into()) };
     let disabled = bench.write(move |conn, context| disable(conn, context, person.clone(), why.clone())).await;

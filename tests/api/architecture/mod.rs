@@ -28,6 +28,7 @@ const MUTUAL: &[(&str, &str, &str)] = &[
 const OPEN: &[&str] = &[
     "login",
     "refresh_tokens",
+    "accept_invitation",
     "start_oidc_login",
     "finish_oidc_login",
     "live",

@@ -55,6 +55,8 @@ pub struct TestApp {
     pub url: String,
     pub app: web::Data<App>,
     pub folder: PathBuf,
+    /// Whether the folder is another's, who removes it.
+    beside: bool,
     runtime: tokio::runtime::Runtime,
 }
 
@@ -71,13 +73,30 @@ impl TestApp {
         Self::on(fresh_postgres(), fresh_folder())
     }
 
+    /// A second node of the same deployment: the same database, the same keys, a process of its own.
+    pub fn another_node(&self) -> Self {
+        let mut node = Self::on(self.url.clone(), self.folder.clone());
+        node.beside = true;
+        node
+    }
+
+    /// A person as another node knows them.
+    pub fn at(&self, who: &Actor) -> Actor {
+        Actor { base: self.base.clone(), ..who.clone() }
+    }
+
+    /// Runs what the service does by itself.
+    pub fn wait<T>(&self, what: impl Future<Output = T>) -> T {
+        self.runtime.block_on(what)
+    }
+
     fn on(url: String, folder: PathBuf) -> Self {
         // What tests assert is never a time: on a busy machine nobody is refused.
         let settings = Settings { connections: 4, patience: Duration::from_secs(30), ..Settings::default() };
         let edge = Edge { rate_limit: 0, ..Edge::default() };
         let (base, app) = serve(&url, &folder, &settings, edge, Clock::system());
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        Self { base, url, app, folder, runtime }
+        Self { base, url, app, folder, beside: false, runtime }
     }
 
     /// Another node on the same database, as the settings have it by default and with this edge.
@@ -228,7 +247,7 @@ fn serve(url: &str, folder: &Path, settings: &Settings, edge: Edge, clock: Clock
 
 impl Drop for TestApp {
     fn drop(&mut self) {
-        if !std::thread::panicking() {
+        if !std::thread::panicking() && !self.beside {
             let _ = std::fs::remove_dir_all(&self.folder);
         }
     }
