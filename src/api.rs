@@ -212,9 +212,12 @@ async fn unmatched(request: HttpRequest) -> Result<HttpResponse> {
     }
     // Whatever takes GET takes HEAD.
     let methods = item.into_iter().flat_map(Map::keys).map(String::as_str);
-    let allowed: Vec<_> = methods
-        .flat_map(|method| if method == "get" { vec!["GET".to_owned(), "HEAD".to_owned()] } else { vec![method.to_uppercase()] })
-        .collect();
+    let allowed: Vec<_> =
+        methods
+            .flat_map(|method| {
+                if method == "get" { vec!["GET".to_owned(), "HEAD".to_owned()] } else { vec![method.to_uppercase()] }
+            })
+            .collect();
     if allowed.is_empty() {
         return Err(Error::refused(Code::NotFound, "There is no such path."));
     }

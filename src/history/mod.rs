@@ -53,15 +53,14 @@ pub struct SignatureView {
 
 /// One field that changed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[schema(example = json!({ "field": "trl", "before": 3, "after": 4 }))]
 pub struct FieldChange {
     /// Its name.
     #[schema(max_length = 60, example = "trl")]
     pub field: String,
     /// Before; null where there was nothing.
-    #[schema(example = 3)]
     pub before: Value,
     /// After; null where there is nothing.
-    #[schema(example = 4)]
     pub after: Value,
 }
 
