@@ -310,7 +310,9 @@ fn every_handler_says_its_permission() {
 
 #[test]
 fn authority_is_decided_by_the_policy() {
-    let elsewhere = |f: &Source| !f.path.starts_with("auth/") && f.path != "error.rs";
+    // What a token was made for is no matter of the policy: these two compare with it, as auth/extract does.
+    const OF_TOKENS: &[&str] = &["error.rs", "bulk/http.rs", "signature/http.rs"];
+    let elsewhere = |f: &Source| !f.path.starts_with("auth/") && !OF_TOKENS.contains(&&*f.path);
     let all = files();
     let refusals = all.iter().filter(|f| elsewhere(f)).flat_map(|f| f.lines_with("not_permitted(")).collect();
     nothing(refusals, "Put who may into src/auth/policy/table.rs and ask `who.must::<P>(&record.standing(who))`.");

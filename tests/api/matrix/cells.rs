@@ -106,9 +106,18 @@ const ADMINISTRATORS: &str = "nnnn nnnn nnny n";
 /// Every operation.
 #[rustfmt::skip]
 pub const OPERATIONS: &[(&str, Cells)] = &[
-    ("login", Open), ("refresh_tokens", Open), ("get_liveness", Open), ("get_readiness", Open), ("get_metrics", Open), ("get_jwks", Open),
+    ("login", Open), ("refresh_tokens", Open), ("start_oidc_login", Open),
+    ("finish_oidc_login", Open), ("accept_invitation", Open), ("get_liveness", Open), ("get_readiness", Open), ("get_metrics", Open), ("get_jwks", Open),
     ("get_openapi", Open),
     ("get_me", Acts(&[act("", nothing, ANSWERED, "yyyy yyyy yyyy y")])),
+    // One's own, with a role or without: of others' sessions and tokens there are none.
+    ("logout", Acts(&[act("", typo, FAULTY, "yyyy yyyy yyyy y")])),
+    ("change_password", Acts(&[act("", typo, FAULTY, "yyyy yyyy yyyy y")])),
+    ("list_sessions", Acts(&[act("", nothing, ANSWERED, "yyyy yyyy yyyy y")])),
+    ("end_session", Acts(&[act("ada", nothing, ANSWERED, "---- ---- ---- -")])),
+    ("list_tokens", Acts(&[act("", nothing, ANSWERED, "yyyy yyyy yyyy y")])),
+    ("create_token", Acts(&[act("", typo, FAULTY, "yyyy yyyy yyyy y")])),
+    ("revoke_token", Acts(&[act("ada", nothing, ANSWERED, "---- ---- ---- -")])),
     ("explain_authority", Acts(&[act("", nothing, FAULTY, ADMINISTRATORS)])),
     ("get_pipeline_overview", Acts(&[act("", nothing, ANSWERED, WITH_A_ROLE)])),
     ("get_pipeline_funnel", Acts(&[act("", nothing, ANSWERED, WITH_A_ROLE)])),
@@ -118,6 +127,19 @@ pub const OPERATIONS: &[(&str, Cells)] = &[
         act("zz-internal-crow", challenge, STALE,                    "y   y   y   y    y   y   y   y    -   -   y   y    n"),
         act("zz-secret-newt", challenge, STALE,                      "y   y   -   y    -   -   -   -    -   -   y   y    n"),
     ])),
+
+    // Many at once: the role is asked first, and then each item as if it came alone.
+    ("move_many", Acts(&[act("", typo, FAULTY, WITH_A_ROLE)])),
+    ("create_organizations", Acts(&[act("", typo, FAULTY, ADMINISTRATORS)])),
+    ("create_people", Acts(&[act("", typo, FAULTY, ADMINISTRATORS)])),
+    //                                                   ada sam bea mel  kim cal lou exo  pat riv aud adm  nil
+    ("log_discoveries", Acts(&[act("", typo, FAULTY,    "y   y   y   n    n   n   n   y    n   n   n   n    n")])),
+    ("register_trials", Acts(&[act("", typo, FAULTY,    "n   n   n   y    y   y   y   n    n   n   n   n    n")])),
+    ("record_findings", Acts(&[act("", typo, FAULTY,    "n   n   n   y    y   y   y   n    n   n   n   n    n")])),
+    ("raise_insights", Acts(&[act("", typo, FAULTY,     "n   n   n   y    y   y   y   n    n   n   n   n    n")])),
+    ("propose_pairings", Acts(&[act("", typo, FAULTY,   "y   y   y   y    y   y   y   y    y   y   n   n    n")])),
+    ("propose_ownership_transfers", Acts(&[act("", typo, FAULTY,
+                                                        "y   y   y   y    y   y   y   y    n   n   n   y    n")])),
 
     ("list_organizations", Lists("organizations")),
     ("get_organization", Reads("organizations")),
@@ -139,6 +161,7 @@ pub const OPERATIONS: &[(&str, Cells)] = &[
         act("kim", |_, _, _| json!({ "roles": ["administrator"] }), STALE,
                                        "n   n   n   n    n   n   n   n    n   n   n   y    n"),
     ])),
+    ("invite_person", Acts(&[act("ada", typo, FAULTY, ADMINISTRATORS)])),
     ("replace_memberships", Acts(&[change("ada", ADMINISTRATORS)])),
     ("disable_person", Acts(&[change("ada", ADMINISTRATORS)])),
 
