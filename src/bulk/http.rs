@@ -39,7 +39,7 @@ pub const MOST_SIGNED: usize = 20;
 /// A record to move.
 #[derive(Debug, Clone, Copy, Deserr, ToSchema)]
 #[deserr(error = Faults, deny_unknown_fields)]
-pub struct MovedRecord {
+pub struct RecordToMove {
     /// Its kind.
     pub kind: RecordKind,
     /// Its id.
@@ -56,7 +56,7 @@ pub struct MovedRecord {
 }))]
 pub struct OneMove {
     /// The record.
-    pub record: MovedRecord,
+    pub record: RecordToMove,
     /// The version that is meant.
     pub version: Bounded<1, 9_007_199_254_740_991>,
     /// The body of the move.

@@ -68,9 +68,9 @@ pub struct ItemResult<T> {
     /// Where what was made is.
     #[schema(max_length = 200)]
     pub location: Option<String>,
-    /// What a request of its own would have answered; null where it was refused.
+    /// What a request of its own would have answered; absent where it was refused.
     pub result: Option<T>,
-    /// Why it was refused; null where it was not.
+    /// Why it was refused; absent where it was not.
     pub problem: Option<Problem>,
 }
 
@@ -120,7 +120,7 @@ pub fn run(
     }
     if batch.atomic && bad > 0 {
         let detail = format!("Nothing was done: {bad} of {} items were refused.", data.len());
-        data.retain(|result| result["problem"] != Value::Null);
+        data.retain(|result| result.get("problem").is_some());
         return Err(Error::refused(Code::BatchRefused, detail).with("results", data));
     }
     let results = json!({ "succeeded": good, "failed": bad, "data": data });
@@ -132,14 +132,12 @@ fn succeeded(index: usize, answer: Answer) -> Result<Value> {
         Some(text) => serde_json::from_str(text).map_err(|e| Error::Internal(e.to_string()))?,
         None => Value::Null,
     };
-    Ok(
-        json!({ "index": index, "status": answer.status, "location": answer.location, "result": result, "problem": null }),
-    )
+    Ok(json!({ "index": index, "status": answer.status, "location": answer.location, "result": result }))
 }
 
 fn refused(index: usize, e: &Error, instance: &str, request: uuid::Uuid) -> Value {
     let mut problem = e.problem();
     problem.insert("instance".into(), json!(format!("{instance}#/items/{index}")));
     problem.insert("request_id".into(), json!(request));
-    json!({ "index": index, "status": e.code().status(), "location": null, "result": null, "problem": problem })
+    json!({ "index": index, "status": e.code().status(), "location": null, "problem": problem })
 }

@@ -40,10 +40,7 @@ use serde_json::Value;
 use std::borrow::Cow;
 use utoipa::{
     IntoParams, PartialSchema, ToSchema,
-    openapi::{
-        RefOr,
-        schema::{AllOfBuilder, ObjectBuilder, Schema},
-    },
+    openapi::{RefOr, schema::Schema},
 };
 use utoipa_actix_web::service_config::ServiceConfig;
 use uuid::Uuid;
@@ -303,8 +300,15 @@ fn create_one(conn: &mut Conn, who: &Principal, context: &Context, trial: Key, b
 struct FindingOfTrial;
 impl PartialSchema for FindingOfTrial {
     fn schema() -> RefOr<Schema> {
-        let trial = ObjectBuilder::new().property("trial_id", TrialId::schema()).required("trial_id");
-        AllOfBuilder::new().item(NewFinding::schema()).item(trial).into()
+        let mut finding = NewFinding::schema();
+        if let RefOr::T(Schema::Object(finding)) = &mut finding {
+            finding.properties.insert("trial_id".into(), TrialId::schema());
+            finding.required.push("trial_id".into());
+            if let Some(Value::Object(example)) = &mut finding.example {
+                example.insert("trial_id".into(), "01932f2a-8f4e-7c11-a3c9-0d4f6c1b2e55".into());
+            }
+        }
+        finding
     }
 }
 impl ToSchema for FindingOfTrial {
