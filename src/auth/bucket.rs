@@ -70,7 +70,7 @@ impl Buckets {
 
     /// Buckets that are remembered.
     #[cfg(test)]
-    pub fn len(&self) -> usize {
+    pub fn remembered(&self) -> usize {
         self.full_at.len()
     }
 }

@@ -235,7 +235,7 @@ mod tests {
             let _ = small.attempt("ada", ip(HOME), at(0));
             let _ = small.attempt(&format!("flood{n}"), ip(HOME), at(0));
         }
-        assert!(small.lock().accounts.len() <= 100);
+        assert!(small.lock().accounts.remembered() <= 100);
         assert_eq!(wait(&small, "ada", elsewhere(1), 0), Some(90));
     }
 

@@ -143,6 +143,6 @@ mod tests {
         for caller in 0..10_000 {
             small.take(caller, at(0));
         }
-        assert!(small.buckets.lock().unwrap().len() <= 100);
+        assert!(small.buckets.lock().unwrap().remembered() <= 100);
     }
 }

@@ -109,7 +109,7 @@ fn work(watch: &Watch, port: u16, token: &str, lab: &Value) {
     watch.until_stopped(|| {
         n += 1;
         let began = Instant::now();
-        if n % 8 == 0 {
+        if n.is_multiple_of(8) {
             watch.note("write", began, client.send("POST", "/v1/discoveries", None, &new));
         } else {
             watch.note(
