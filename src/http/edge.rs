@@ -22,7 +22,7 @@ use std::{
 /// The settings of the edge.
 #[derive(Debug, Clone, Args)]
 pub struct Edge {
-    /// Where people reach the service: https://HOST[:PORT]; with https answers ask browsers to stay on it (HSTS)
+    /// Where people reach the service: https://HOST or https://HOST:PORT; with https answers ask browsers to stay on it (HSTS)
     #[arg(long, env = "BENCHSIDE_PUBLIC_URL", value_name = "URL")]
     pub public_url: Option<Origin>,
     /// Proxies whose X-Forwarded-For and X-Forwarded-Proto are believed: addresses and networks, separated by commas
