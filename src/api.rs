@@ -58,6 +58,8 @@ use utoipa_swagger_ui::{Config, SwaggerUi};
     servers((url = "/", description = "This installation")),
     tags(
         (name = "Authentication", description = "Signing in, and who one is"),
+        (name = "Authority", description = "Why somebody may or may not do something"),
+        (name = "Bulk", description = "Many changes in one request"),
         (name = "Discoveries", description = "What laboratories find, on its way to the clinic"),
         (name = "Findings", description = "What clinics observe in trials"),
         (name = "Insights", description = "What findings tell the laboratory"),

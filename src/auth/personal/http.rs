@@ -94,7 +94,9 @@ async fn create(who: Guard<OwnAccess>, request: HttpRequest, body: Body) -> Resu
     Ok(HttpResponse::Created().json(NewTokenView::of(made)))
 }
 
-/// Revokes a token of one's own: the next request with it is refused.
+/// Revokes a token of one's own.
+///
+/// The next request with it is refused, on every node.
 #[utoipa::path(tag = "Authentication", operation_id = "revoke_token", params(UuidPath),
     responses((status = 204, description = "It is revoked")))]
 #[delete("/v1/auth/tokens/{id}")]

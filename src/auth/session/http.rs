@@ -173,7 +173,9 @@ async fn list(who: Guard<OwnAccess>, request: HttpRequest) -> Result<HttpRespons
     Ok(http::data(&sessions.into_iter().map(view).collect::<Vec<_>>()))
 }
 
-/// Ends a session of one's own: the next request with its tokens is refused.
+/// Ends a session of one's own.
+///
+/// The next request with its tokens is refused, on every node.
 #[utoipa::path(tag = "Authentication", operation_id = "end_session", params(UuidPath),
     responses((status = 204, description = "It has ended")))]
 #[delete("/v1/auth/sessions/{id}")]
