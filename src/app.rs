@@ -8,7 +8,7 @@ use crate::{
     db::{Conn, Db, columns::Time},
     http::{edge::Edge, limit::RateLimit},
     id::Key,
-    ledger::Stored,
+    ledger::{Stored, pulse::Pulse},
     vocabulary::RecordKind,
 };
 use std::{
@@ -50,6 +50,8 @@ impl Clock {
 pub struct App {
     /// The store.
     pub db: Db,
+    /// What this node knows of the log.
+    pub pulse: Pulse,
     /// The clock.
     pub clock: Clock,
     /// Signs and verifies access tokens.

@@ -13,6 +13,7 @@ use crate::{
     },
     db::{Address, Db, Settings},
     http::{edge::Edge, limit::RateLimit},
+    ledger::{guard::Guard, pulse::Pulse, sequencer::Sequencer},
 };
 use clap::Args;
 use std::{
@@ -57,6 +58,21 @@ impl KeysFolder {
     }
 }
 
+/// Where the ledger's guard is.
+#[derive(Debug, Clone, Default, Args)]
+pub struct GuardFolder {
+    /// The folder of the file that holds the last checkpoint seen [default: the keys folder]
+    #[arg(long, env = "BENCHSIDE_GUARD", value_name = "DIR")]
+    pub guard: Option<PathBuf>,
+}
+
+impl GuardFolder {
+    /// The guard: in the keys folder where no other is named.
+    pub fn guard(&self, keys: &Path) -> Guard {
+        Guard::within(self.guard.clone().unwrap_or_else(|| keys.to_owned()))
+    }
+}
+
 /// How to serve.
 #[derive(Debug, Clone, Args)]
 pub struct Serve {
@@ -69,6 +85,9 @@ pub struct Serve {
     /// Where the keys are
     #[command(flatten)]
     pub keys: KeysFolder,
+    /// Where the ledger's guard is
+    #[command(flatten)]
+    pub guard: GuardFolder,
     /// What access tokens name as their issuer
     #[arg(long, env = "BENCHSIDE_ISSUER", default_value = "benchside", value_name = "NAME")]
     pub issuer: String,
@@ -106,10 +125,14 @@ impl Serve {
     /// # Errors
     /// One clear sentence.
     pub fn app(&self, clock: Clock) -> Result<App> {
-        let db = Db::open(&self.database.database, &self.store())?;
-        let keys = Keys::open(&self.keys.path(db.address())).map_err(|e| Error::Open(e.to_string()))?;
+        let folder = self.keys.path(&self.database.database.parse()?);
+        let keys = Keys::open(&folder).map_err(|e| Error::Open(e.to_string()))?;
+        let guard = self.guard.guard(&folder);
+        let sequencer = Sequencer::new(&keys, guard.clone(), clock.clone());
+        let db = Db::open_sealed(&self.database.database, &self.store(), Box::new(sequencer))?;
         let app = assemble(
             db,
+            Pulse::new(guard),
             &keys,
             self.issuer.clone(),
             self.audience.clone(),
@@ -145,8 +168,10 @@ const NOTES_AT_ONCE: usize = 8;
 ///
 /// # Errors
 /// When a key cannot sign.
+#[expect(clippy::too_many_arguments, reason = "it is what the service is made of")]
 pub fn assemble(
     db: Db,
+    pulse: Pulse,
     keys: &Keys,
     issuer: String,
     audience: String,
@@ -157,6 +182,7 @@ pub fn assemble(
     let tokens = Tokens::new(keys, issuer, audience).map_err(|e| Error::Open(e.to_string()))?;
     Ok(App {
         db,
+        pulse,
         clock,
         tokens,
         keys: Watch::over(keys),

@@ -63,6 +63,7 @@ codes! {
     TooManyRequests = "too_many_requests", 429, "Too many requests";
     Internal = "internal", 500, "Something went wrong on our side";
     Overloaded = "overloaded", 503, "The service is busy; try again shortly";
+    LedgerHalted = "ledger_halted", 503, "The ledger stands still until an operator has looked at it";
 }
 
 /// What can go wrong, as callers need to tell it apart.
@@ -99,6 +100,9 @@ pub enum Error {
     /// The store is closing.
     #[error("the store is closed")]
     Closed,
+    /// The log is not what was seen of it before, or cannot be signed: it stands still, and says so.
+    #[error("the ledger stands still: {0}")]
+    LogHalted(String),
     /// The database cannot be opened or is not one of ours.
     #[error("{0}")]
     Open(String),
@@ -169,6 +173,7 @@ impl Error {
             Self::Invalid(_) => Code::Invalid,
             Self::Stale { .. } => Code::VersionMismatch,
             Self::Overloaded | Self::Closed => Code::Overloaded,
+            Self::LogHalted(_) => Code::LedgerHalted,
             Self::Panicked | Self::NotCommitted(_) | Self::Open(_) | Self::Database(_) | Self::Internal(_) => {
                 Code::Internal
             }
@@ -200,6 +205,9 @@ impl Error {
                 "Read the record again and decide anew.".into()
             }
             Self::Overloaded | Self::Closed => "Nothing was done; the same request may be sent again.".into(),
+            Self::LogHalted(_) => {
+                "Records can be read and changed; their events wait for their place in the log.".into()
+            }
             Self::Panicked | Self::NotCommitted(_) | Self::Open(_) | Self::Database(_) | Self::Internal(_) => {
                 "Nothing was changed. The request id finds the cause in the log.".into()
             }
@@ -241,7 +249,7 @@ impl ResponseError for Error {
             Code::TooSlow | Code::TooLarge => {
                 answer.force_close();
             }
-            Code::Overloaded => {
+            Code::Overloaded | Code::LedgerHalted => {
                 answer.insert_header((header::RETRY_AFTER, HeaderValue::from_static("1")));
             }
             _ => {}

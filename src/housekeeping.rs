@@ -1,4 +1,4 @@
-//! What a running service does beside answering: it picks up keys that changed, and forgets what is over.
+//! What a running service does beside answering: it picks up keys that changed, follows the log, and forgets what is over.
 //!
 //! Each forgetting is a bounded write, taken up again until there is nothing left, so that requests get in between. Every
 //! node may do it: what one forgot is not there for another. Records and events are never forgotten.
@@ -38,7 +38,7 @@ const SWEPT: &[(&str, i64, Forget)] = &[
 
 /// Keeps house until it is aborted.
 pub async fn keep(app: Arc<App>) {
-    futures_util::future::join(watch_keys(&app), sweep_now_and_then(&app)).await;
+    futures_util::future::join3(watch_keys(&app), sweep_now_and_then(&app), app.pulse.keep(&app.db)).await;
 }
 
 async fn watch_keys(app: &App) {

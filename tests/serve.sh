@@ -25,9 +25,10 @@ start_served() {
     return 1
 }
 
-# Builds the program and makes the folder that start_served uses.
+# Builds the program and makes the folder that start_served uses. With a test beside it the libraries are those that the
+# tests have built already; cargo would build them once more for the program alone.
 prepare_served() {
-    cargo build --quiet "$@" --bin benchside || return 1
+    cargo build --quiet "$@" --bin benchside --test long || return 1
     served_binary=$PWD/target/debug/benchside
     if [[ " $* " == *" --release "* ]]; then served_binary=$PWD/target/release/benchside; fi
     served_folder=$(mktemp -d "${TMPDIR:-/tmp}/benchside-served.XXXXXX")

@@ -8,8 +8,11 @@ use argon2::{
 };
 use base64::{Engine, engine::general_purpose::STANDARD_NO_PAD};
 use deserr::{Deserr, IntoValue, Value, ValuePointerRef};
-use std::{fmt, sync::Arc, time::Duration};
-use tokio::{sync::Semaphore, task, time::timeout};
+use std::{fmt, io, sync::Arc, thread, time::Duration};
+use tokio::{
+    sync::{Semaphore, oneshot},
+    time::timeout,
+};
 use utoipa::{
     PartialSchema, ToSchema,
     openapi::{
@@ -101,9 +104,12 @@ pub enum PasswordError {
     /// The hash could not be computed: no memory or no randomness.
     #[error("a password could not be hashed: {0}")]
     Hash(password_hash::Error),
-    /// The work was abandoned: it panicked, or the service is stopping.
-    #[error("password work was abandoned: {0}")]
-    Abandoned(#[from] task::JoinError),
+    /// The system gives no thread to work on.
+    #[error("there is no thread for password work: {0}")]
+    NoThread(io::Error),
+    /// The work was abandoned: it panicked.
+    #[error("password work was abandoned")]
+    Abandoned,
 }
 
 /// What one hash costs. The version is always 0x13, the output always 32 bytes.
@@ -155,7 +161,7 @@ impl Passwords {
     /// A PHC string with a random salt of 16 bytes. Does not apply [`check_policy`].
     ///
     /// # Errors
-    /// [`PasswordError::Overloaded`] when too many wait; otherwise the system lacks memory or randomness, or is stopping.
+    /// [`PasswordError::Overloaded`] when too many wait; otherwise the system lacks memory, randomness or threads.
     pub async fn hash(&self, password: &Secret) -> Result<String, PasswordError> {
         let (argon2, password) = (self.argon2.clone(), password.clone());
         self.work(move || hash(&argon2, &password)).await?
@@ -167,7 +173,7 @@ impl Passwords {
     /// A hash made at another cost is compared at *its* cost; see [`Passwords::needs_rehash`].
     ///
     /// # Errors
-    /// [`PasswordError::Overloaded`] when too many wait; [`PasswordError::Abandoned`] when the service is stopping.
+    /// [`PasswordError::Overloaded`] when too many wait; [`PasswordError::NoThread`] when the system lacks threads.
     pub async fn verify(&self, password: &Secret, stored: Option<&str>) -> Result<bool, PasswordError> {
         let (argon2, password, decoy) = (self.argon2.clone(), password.clone(), self.decoy.clone());
         let stored = stored.map(str::to_owned);
@@ -195,16 +201,22 @@ impl Passwords {
     }
 
     /// The permits go along with the work: a caller who hangs up stops waiting, but what runs on still counts.
+    ///
+    /// Each piece of work has a thread of its own and not one of the runtime's: an allocator keeps what Argon2 asked for
+    /// (19 MiB) for every thread that asks again and again, and the runtime's are hundreds.
     async fn work<T: Send + 'static>(&self, job: impl FnOnce() -> T + Send + 'static) -> Result<T, PasswordError> {
         let place = self.room.clone().try_acquire_owned().map_err(|_| PasswordError::Overloaded)?;
         let worker = timeout(PATIENCE, self.workers.clone().acquire_owned()).await;
         let worker = worker.ok().and_then(Result::ok).ok_or(PasswordError::Overloaded)?;
         let held = (place, worker);
-        let done = task::spawn_blocking(move || {
-            let _held = held;
-            job()
-        });
-        Ok(done.await?)
+        let (answer, answered) = oneshot::channel();
+        let work = move || {
+            let done = job();
+            drop(held);
+            let _ = answer.send(done); // the caller may have gone
+        };
+        thread::Builder::new().name("password".into()).spawn(work).map_err(PasswordError::NoThread)?;
+        answered.await.map_err(|_| PasswordError::Abandoned)
     }
 }
 

@@ -15,6 +15,19 @@ pub enum Conn {
     Sqlite(SqliteConnection),
 }
 
+/// The same expression on the connection of whichever engine, for what the derived backend does not have: inserts of many
+/// rows at once.
+macro_rules! each_backend {
+    ($conn:expr, |$c:ident| $body:expr) => {
+        match $conn {
+            #[cfg(feature = "postgres")]
+            $crate::db::Conn::Pg($c) => $body,
+            $crate::db::Conn::Sqlite($c) => $body,
+        }
+    };
+}
+pub(crate) use each_backend;
+
 /// Where the data lives. An unknown scheme is refused, so that a typo never makes a new file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Address {

@@ -11,16 +11,20 @@ pub mod migrate;
 #[cfg(feature = "postgres")]
 pub mod postgres;
 pub mod schema;
+pub mod seal;
 mod turn;
 pub mod writer;
 
+pub(crate) use conn::each_backend;
 pub use conn::{Address, Conn, MultiBackend, Purpose};
 pub use finders::{Sees, any_of, containing, index_shares};
 pub(crate) use finders::{finders, seen_by_visibility};
+pub use seal::Seal;
 pub use turn::{attempt, hold_rows, impatiently, take_turn};
 
 use crate::{Error, Result};
 use lane::{Lane, Mode};
+use seal::Sealing;
 use std::{
     sync::{Arc, Mutex, PoisonError},
     thread::JoinHandle,
@@ -74,6 +78,18 @@ impl Db {
     /// [`Error::Open`]: unknown scheme, unreachable server, unreadable file, SQLite too old, or a database that a newer
     /// version of the service has migrated.
     pub fn open(url: &str, settings: &Settings) -> Result<Self> {
+        Self::start(url, settings, None)
+    }
+
+    /// As [`Db::open`]; `seal` runs with every commit (SQLite) or by itself (PostgreSQL).
+    ///
+    /// # Errors
+    /// As [`Db::open`].
+    pub fn open_sealed(url: &str, settings: &Settings, seal: Box<dyn Seal>) -> Result<Self> {
+        Self::start(url, settings, Some(seal))
+    }
+
+    fn start(url: &str, settings: &Settings, seal: Option<Box<dyn Seal>>) -> Result<Self> {
         let address: Address = url.parse()?;
         let mut first = Conn::open(&address, Purpose::Write)?;
         migrate::up(&mut first)?;
@@ -88,8 +104,13 @@ impl Db {
                     let address = address.clone();
                     threads.push(spawn("reader", move || read_loop(&address, &mut conn, &work))?);
                 }
-                let writer =
-                    writer::Writer { address: address.clone(), conn: first, work, batch: settings.batch.max(1) };
+                let writer = writer::Writer {
+                    address: address.clone(),
+                    conn: first,
+                    work,
+                    batch: settings.batch.max(1),
+                    seal: seal.map(Sealing::by),
+                };
                 threads.push(spawn("writer", move || writer.run())?);
                 reads
             }
@@ -100,7 +121,17 @@ impl Db {
                         "deadlocks will not be retried: set lc_messages = 'C' for the database or the role (docs/operations.md)"
                     );
                 }
-                drop(first);
+                if let Some(seal) = seal {
+                    let sealer = postgres::Sealer {
+                        address: address.clone(),
+                        conn: first,
+                        seal: Sealing::by(seal),
+                        lane: work.clone(),
+                    };
+                    threads.push(spawn("sealer", move || sealer.run())?);
+                } else {
+                    drop(first);
+                }
                 for _ in 0..settings.connections.max(1) {
                     let conn = Conn::open(&address, Purpose::Write)?;
                     let worker = postgres::Worker { address: address.clone(), conn, work: work.clone() };

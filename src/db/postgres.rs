@@ -4,6 +4,7 @@ use super::{
     conn::{Purpose, close_nested},
     lane::{Mode, Task},
     left_open,
+    seal::Sealing,
 };
 use crate::{Error, Result};
 use async_channel::Receiver;
@@ -11,7 +12,10 @@ use diesel::{
     PgConnection,
     connection::{AnsiTransactionManager, TransactionManager},
 };
-use std::time::Duration;
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    time::Duration,
+};
 
 /// Attempts at one closure before its serialization failure or deadlock becomes the caller's.
 const ATTEMPTS: u32 = 5;
@@ -100,6 +104,65 @@ fn told(e: Error) -> Error {
     match e {
         Error::Database(_) if e.lost_connection() => Error::Overloaded,
         e => e,
+    }
+}
+
+/// How often what was written is sealed.
+const SEAL_EVERY: Duration = Duration::from_millis(100);
+
+/// The thread that seals what the workers of all nodes wrote.
+pub struct Sealer {
+    /// Where to connect again.
+    pub address: Address,
+    /// Its connection.
+    pub conn: Conn,
+    /// What it does.
+    pub seal: Sealing,
+    /// The lane of writes: it ends once that is closed and empty.
+    pub lane: Receiver<Box<dyn Task>>,
+}
+
+impl Sealer {
+    /// Seals until the lane is closed and empty, and once more.
+    pub fn run(mut self) {
+        loop {
+            let last = self.lane.is_closed() && self.lane.is_empty();
+            while self.once() {}
+            if last {
+                return;
+            }
+            if AnsiTransactionManager::is_broken_transaction_manager(pg(&mut self.conn))
+                && let Ok(conn) = Conn::open(&self.address, Purpose::Write)
+            {
+                self.conn = conn;
+            }
+            std::thread::sleep(SEAL_EVERY);
+        }
+    }
+
+    /// One transaction; whether more is left to do.
+    fn once(&mut self) -> bool {
+        let begun =
+            AnsiTransactionManager::begin_transaction_sql(pg(&mut self.conn), "BEGIN ISOLATION LEVEL READ COMMITTED");
+        if begun.is_err() {
+            return false;
+        }
+        let mut failed = false;
+        let more = self.seal.run(&mut self.conn, |conn, seal| {
+            let sealed = catch_unwind(AssertUnwindSafe(|| seal.seal(conn))).unwrap_or(Err(Error::Panicked));
+            let sealed = if close_nested(pg(conn))? { sealed } else { sealed.and_then(|_| Err(left_open())) };
+            failed = sealed.is_err();
+            sealed
+        });
+        let conn = pg(&mut self.conn);
+        let committed = if failed {
+            let _ = AnsiTransactionManager::rollback_transaction(conn);
+            false
+        } else {
+            AnsiTransactionManager::commit_transaction(conn).is_ok()
+        };
+        self.seal.settle(committed);
+        more && committed
     }
 }
 

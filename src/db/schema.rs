@@ -3,7 +3,9 @@
 use diesel::{allow_tables_to_appear_in_same_query, table};
 
 mod door;
+mod log;
 pub use door::*;
+pub use log::*;
 
 table! {
     use diesel::sql_types::*;
@@ -426,6 +428,10 @@ allow_tables_to_appear_in_same_query!(
     event_mention,
     event_pending,
     log_identity,
+    log_generation,
+    log_leaf,
+    log_node,
+    log_checkpoint,
     session,
     refresh_token,
     personal_token,

@@ -8,6 +8,7 @@ use super::{
     conn::{Purpose, close_nested},
     lane::Task,
     left_open,
+    seal::Sealing,
 };
 use crate::{Error, Result};
 use async_channel::Receiver;
@@ -29,6 +30,8 @@ pub struct Writer {
     pub work: Receiver<Box<dyn Task>>,
     /// The most closures in one commit: bounds how long a caller waits for its neighbours.
     pub batch: usize,
+    /// What is done at the end of each.
+    pub seal: Option<Sealing>,
 }
 
 impl Writer {
@@ -68,7 +71,11 @@ impl Writer {
     /// Runs the batch and says, per task, whether its changes are on disk.
     fn commit(&mut self, mut batch: Vec<Box<dyn Task>>) -> Vec<(Box<dyn Task>, Result<()>)> {
         let mut verdicts = Vec::with_capacity(batch.len());
-        if let Err(e) = self.transact(&mut batch, &mut verdicts) {
+        let committed = self.transact(&mut batch, &mut verdicts);
+        if let Some(seal) = &mut self.seal {
+            seal.settle(committed.is_ok());
+        }
+        if let Err(e) = committed {
             let failure = match e {
                 Error::Database(e) => Error::NotCommitted(e),
                 e => e,
@@ -82,11 +89,15 @@ impl Writer {
         AnsiTransactionManager::begin_transaction_sql(sqlite(&mut self.conn), "BEGIN IMMEDIATE")?;
         let worked = batch.iter_mut().try_for_each(|task| {
             // Not before its turn: another process may have held the file, and neighbours may be slow.
-            let verdict =
-                if task.begin() { in_savepoint(&mut self.conn, &mut **task)? } else { Err(Error::Overloaded) };
+            let verdict = if task.begin() {
+                in_savepoint(&mut self.conn, |conn| task.run(conn))?
+            } else {
+                Err(Error::Overloaded)
+            };
             verdicts.push(verdict);
             Ok(())
         });
+        let worked = worked.and_then(|()| self.sealed());
         let conn = sqlite(&mut self.conn);
         match worked {
             // diesel rolls back by itself when a COMMIT fails.
@@ -100,17 +111,32 @@ impl Writer {
     }
 }
 
-/// Ok(verdict of the closure), or Err if the batch itself is beyond saving (its transaction is gone).
+impl Writer {
+    /// Seals what the batch wrote.
+    fn sealed(&mut self) -> Result<()> {
+        let Some(seal) = &mut self.seal else { return Ok(()) };
+        let mut beyond_saving = Ok(());
+        seal.run(&mut self.conn, |conn, seal| {
+            in_savepoint(conn, |conn| seal.seal(conn)).unwrap_or_else(|e| {
+                beyond_saving = Err(e.clone());
+                Err(e)
+            })
+        });
+        beyond_saving
+    }
+}
+
+/// Ok(verdict of the work), or Err if the batch itself is beyond saving (its transaction is gone).
 ///
 /// The savepoint is ours and not diesel's: its statements are prepared once, where diesel's manager would have SQLite
 /// parse `SAVEPOINT diesel_savepoint_1` anew each time. diesel sees one open transaction (depth 1) throughout, so a
 /// closure that nests `conn.transaction` gets diesel's savepoints inside ours.
-fn in_savepoint(conn: &mut Conn, task: &mut dyn Task) -> Result<Result<()>> {
+fn in_savepoint<T>(conn: &mut Conn, work: impl FnOnce(&mut Conn) -> Result<T>) -> Result<Result<T>> {
     Fixed::<SAVEPOINT>.execute(sqlite(conn))?;
-    let verdict = task.run(conn);
+    let verdict = work(conn);
     let conn = sqlite(conn);
     let level = close_nested(conn)?; // a panic inside a nested transaction leaves it open
-    let verdict = if level { verdict } else { verdict.and(Err(left_open())) };
+    let verdict = if level { verdict } else { verdict.and_then(|_| Err(left_open())) };
     if verdict.is_err() {
         Fixed::<ROLLBACK_TO>.execute(conn)?;
     }

@@ -24,7 +24,7 @@ pub async fn history(who: Guard<Read>, request: HttpRequest, kind: RecordKind) -
     let entries = who
         .read(move |conn, who| {
             let id = app::seen(conn, who, kind, key)?.id;
-            super::store::history(conn, who, kind, id, &asked)
+            super::store::history(conn, who, id, &asked)
         })
         .await?;
     page.answer(&request, entries, None, |e| After { value: e.enqueued.to_string(), id: e.event_id.0 })

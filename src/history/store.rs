@@ -12,7 +12,7 @@ use crate::{
         schema::{event, event_mention, pairing, trial},
     },
     http::page::Page,
-    id::{AnyId, EventId, InsightId, OrganizationId, PersonId, TrialId},
+    id::{AnyId, DiscoveryId, EventId, InsightId, OrganizationId, PersonId, TrialId},
     lifecycle::builtin::ACCEPTED,
     person,
     vocabulary::{Action, RecordKind},
@@ -39,7 +39,7 @@ type Row = (
 );
 
 /// An event as its columns and payload have it.
-struct Event {
+pub struct Event {
     enqueued: i64,
     id: EventId,
     kind: RecordKind,
@@ -149,8 +149,8 @@ const READ_AHEAD: i64 = 64;
 ///
 /// # Errors
 /// What the database says.
-pub fn history(conn: &mut Conn, who: &Principal, kind: RecordKind, id: Uuid, page: &Page) -> Result<Vec<Entry>> {
-    let (events, ties) = visible_events(conn, who, kind, id, page, false)?;
+pub fn history(conn: &mut Conn, who: &Principal, id: Uuid, page: &Page) -> Result<Vec<Entry>> {
+    let (events, ties) = visible_events(conn, who, id, page, false)?;
     let before = contents_before(conn, &events)?;
     let mut changes = Vec::with_capacity(events.len());
     for event in &events {
@@ -195,14 +195,8 @@ pub fn history(conn: &mut Conn, who: &Principal, kind: RecordKind, id: Uuid, pag
 ///
 /// # Errors
 /// What the database says.
-pub fn transitions(
-    conn: &mut Conn,
-    who: &Principal,
-    kind: RecordKind,
-    id: Uuid,
-    page: &Page,
-) -> Result<Vec<TransitionView>> {
-    let (events, _) = visible_events(conn, who, kind, id, page, true)?;
+pub fn transitions(conn: &mut Conn, who: &Principal, id: Uuid, page: &Page) -> Result<Vec<TransitionView>> {
+    let (events, _) = visible_events(conn, who, id, page, true)?;
     views(conn, who, events)
 }
 
@@ -219,7 +213,7 @@ fn views(conn: &mut Conn, who: &Principal, events: Vec<Event>) -> Result<Vec<Tra
     let people = person::store::names(conn, events.iter().filter_map(|e| e.actor))?;
     let insights = events.iter().filter_map(|e| e.uuid("insight_id")).map(InsightId::of);
     let insights = crate::insight::store::names(conn, who, insights.collect::<Vec<_>>())?;
-    let discoveries = events.iter().filter_map(|e| e.uuid("discovery_id")).map(crate::id::DiscoveryId::of);
+    let discoveries = events.iter().filter_map(|e| e.uuid("discovery_id")).map(DiscoveryId::of);
     let discoveries = crate::discovery::store::names(conn, who, discoveries.collect::<Vec<_>>())?;
     Ok(events
         .into_iter()
@@ -244,7 +238,7 @@ fn views(conn: &mut Conn, who: &Principal, events: Vec<Event>) -> Result<Vec<Tra
             recorded_at: event.at,
             result: event
                 .uuid("discovery_id")
-                .and_then(|id| discoveries.get(&crate::id::DiscoveryId::of(id)))
+                .and_then(|id| discoveries.get(&DiscoveryId::of(id)))
                 .map(|d| Outcome { discovery: Named { id: d.id.0, code: d.code.clone() } }),
             enqueued: event.enqueued,
             name: event.name,
@@ -259,39 +253,47 @@ fn views(conn: &mut Conn, who: &Principal, events: Vec<Event>) -> Result<Vec<Tra
 fn visible_events(
     conn: &mut Conn,
     who: &Principal,
-    kind: RecordKind,
     id: Uuid,
     page: &Page,
     only_moves: bool,
 ) -> Result<(Vec<Event>, HashMap<Uuid, Ties>)> {
     let wanted = usize::try_from(page.limit + 1).unwrap_or(usize::MAX);
     let mut after = page.after.as_ref().and_then(|a| a.value.parse::<i64>().ok());
-    let mut visible = Vec::new();
+    let mut seen = Vec::new();
     let mut ties = HashMap::new();
     loop {
         let batch = page.limit + READ_AHEAD;
         let rows = events_before(conn, id, after, only_moves, batch)?;
         let last = rows.len() < usize::try_from(batch).unwrap_or(usize::MAX);
         after = rows.last().map(|e| e.enqueued).or(after);
-        let hidden = hidden_records(conn, who, rows.iter().map(|e| e.record).filter(|r| *r != id))?;
-        for event in rows {
-            if hidden.contains(&event.record) {
-                continue;
-            }
-            let tie = match ties.get(&event.record) {
-                Some(tie) => *tie,
-                None => *ties.entry(event.record).or_insert(ties_to(conn, who, &event)?),
-            };
-            if event.content().is_none_or(|content| version_is_visible(who, event.kind, content, tie)) {
-                visible.push(event);
-            }
-        }
-        if last || visible.len() >= wanted {
-            visible.truncate(wanted);
-            debug_assert!(RecordKind::ALL.contains(&kind));
-            return Ok((visible, ties));
+        let (visible, tied) = visible(conn, who, rows)?;
+        seen.extend(visible);
+        ties.extend(tied);
+        if last || seen.len() >= wanted {
+            seen.truncate(wanted);
+            return Ok((seen, ties));
         }
     }
+}
+
+/// Those of the events that the reader may see: of records they may see now, in versions that were for them too. Also what
+/// ties the reader to those records.
+///
+/// # Errors
+/// What the database says.
+pub fn visible(conn: &mut Conn, who: &Principal, events: Vec<Event>) -> Result<(Vec<Event>, HashMap<Uuid, Ties>)> {
+    if who.sees_all() {
+        return Ok((events, HashMap::new()));
+    }
+    let hidden = hidden_records(conn, who, events.iter().map(|e| e.record))?;
+    let events: Vec<Event> = events.into_iter().filter(|e| !hidden.contains(&e.record)).collect();
+    let ties = ties_to(conn, who, &events)?;
+    let shown = |event: &Event| {
+        let tie = ties.get(&event.record).copied().unwrap_or_default();
+        event.content().is_none_or(|content| version_is_visible(who, event.kind, content, tie))
+    };
+    let events = events.into_iter().filter(shown).collect();
+    Ok((events, ties))
 }
 
 fn events_before(conn: &mut Conn, id: Uuid, after: Option<i64>, only_moves: bool, limit: i64) -> Result<Vec<Event>> {
@@ -311,48 +313,81 @@ fn events_before(conn: &mut Conn, id: Uuid, after: Option<i64>, only_moves: bool
     query.select(COLUMNS).load::<Row>(conn)?.into_iter().map(Event::of).collect()
 }
 
-/// What ties the reader to the record now; from its last known content, so the newest event is asked first.
-fn ties_to(conn: &mut Conn, who: &Principal, newest: &Event) -> Result<Ties> {
-    let Some(content) = newest.content() else { return Ok(Ties::default()) };
-    let organization = |field: &str| {
-        content.get(field).and_then(Value::as_str).and_then(|id| Uuid::parse_str(id).ok()).map(OrganizationId::of)
+/// What ties the reader to each of the events' records now, which its newest event tells.
+fn ties_to(conn: &mut Conn, who: &Principal, events: &[Event]) -> Result<HashMap<Uuid, Ties>> {
+    let ids: HashSet<Uuid> = events.iter().map(|e| e.record).collect();
+    let newest = newest(conn, &ids)?;
+    let id_in = |content: &Map<String, Value>, field: &str| Uuid::parse_str(content.get(field)?.as_str()?).ok();
+    let of_kind = |kind: RecordKind| newest.iter().filter(move |(_, (k, _))| *k == kind);
+    let trials: HashSet<TrialId> =
+        of_kind(RecordKind::Finding).filter_map(|(_, (_, c))| id_in(c, "trial_id")).map(TrialId::of).collect();
+    let clinics: HashMap<TrialId, OrganizationId> = if trials.is_empty() {
+        HashMap::new()
+    } else {
+        let known = trial::table.filter(trial::id.eq_any(trials));
+        known.select((trial::id, trial::clinic_id)).load(conn)?.into_iter().collect()
     };
-    let steward = match newest.kind {
-        RecordKind::Discovery => organization("lab_id"),
-        RecordKind::Trial | RecordKind::Insight => organization("clinic_id"),
-        RecordKind::Finding => {
-            let trial_id = content.get("trial_id").and_then(Value::as_str).and_then(|id| Uuid::parse_str(id).ok());
-            match trial_id {
-                Some(id) => trial::table
-                    .filter(trial::id.eq(TrialId::of(id)))
-                    .select(trial::clinic_id)
-                    .get_result(conn)
-                    .optional()?,
-                None => None,
-            }
-        }
-        RecordKind::Organization
-        | RecordKind::Person
-        | RecordKind::Lifecycle
-        | RecordKind::Pairing
-        | RecordKind::Transfer => None,
+    let paired = paired_with(conn, who, of_kind(RecordKind::Discovery).map(|(id, _)| *id))?;
+    let tie = |(id, (kind, content)): (&Uuid, &(RecordKind, Map<String, Value>))| {
+        let steward = match kind {
+            RecordKind::Discovery => id_in(content, "lab_id").map(OrganizationId::of),
+            RecordKind::Trial | RecordKind::Insight => id_in(content, "clinic_id").map(OrganizationId::of),
+            RecordKind::Finding => id_in(content, "trial_id").and_then(|id| clinics.get(&TrialId::of(id)).copied()),
+            RecordKind::Organization
+            | RecordKind::Person
+            | RecordKind::Lifecycle
+            | RecordKind::Pairing
+            | RecordKind::Transfer => None,
+        };
+        let owner = person_at(content, "owner_id") == Some(who.id);
+        (*id, Ties { steward: steward.is_some_and(|s| who.belongs_to(s)), owner, paired: paired.contains(id) })
     };
-    let paired = newest.kind == RecordKind::Discovery && is_paired(conn, who, newest.record)?;
-    let owner = person_at(content, "owner_id") == Some(who.id);
-    Ok(Ties { steward: steward.is_some_and(|s| who.belongs_to(s)), owner, paired })
+    Ok(newest.iter().map(tie).collect())
 }
 
-fn is_paired(conn: &mut Conn, who: &Principal, discovery: Uuid) -> Result<bool> {
-    let accepted = pairing::table
-        .filter(pairing::discovery_id.eq(crate::id::DiscoveryId::of(discovery)))
+/// The records as their newest events have them.
+fn newest(conn: &mut Conn, ids: &HashSet<Uuid>) -> Result<HashMap<Uuid, (RecordKind, Map<String, Value>)>> {
+    if ids.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let later = diesel::alias!(event as later);
+    let newer = later
+        .filter(later.field(event::record_id).eq(event::record_id))
+        .filter(later.field(event::record_version).gt(event::record_version));
+    let rows: Vec<(AnyId, RecordKind, Option<Vec<u8>>)> = event::table
+        .filter(event::record_id.eq_any(ids.iter().map(|id| AnyId::of(*id)).collect::<Vec<_>>()))
+        .filter(diesel::dsl::not(diesel::dsl::exists(newer)))
+        .select((event::record_id, event::record_kind, event::payload))
+        .load(conn)?;
+    Ok(rows.into_iter().filter_map(|(id, kind, bytes)| Some((id.0, (kind, content_of(&bytes?)?)))).collect())
+}
+
+/// Those of the discoveries with which the reader has an accepted pairing.
+fn paired_with(conn: &mut Conn, who: &Principal, discoveries: impl Iterator<Item = Uuid>) -> Result<HashSet<Uuid>> {
+    let discoveries: Vec<DiscoveryId> = discoveries.map(DiscoveryId::of).collect();
+    if discoveries.is_empty() {
+        return Ok(HashSet::new());
+    }
+    let accepted: Vec<DiscoveryId> = pairing::table
+        .filter(pairing::discovery_id.eq_any(discoveries))
         .filter(pairing::state.eq(ACCEPTED))
         .filter(
             pairing::clinician_id
                 .eq(who.id)
                 .assume_not_null()
                 .or(pairing::organization_id.eq_any(who.organizations.clone()).assume_not_null()),
-        );
-    Ok(accepted.count().get_result::<i64>(conn)? > 0)
+        )
+        .select(pairing::discovery_id)
+        .load(conn)?;
+    Ok(accepted.into_iter().map(|id| id.0).collect())
+}
+
+/// The record in a payload.
+fn content_of(payload: &[u8]) -> Option<Map<String, Value>> {
+    match serde_json::from_slice::<Map<String, Value>>(payload).ok()?.remove("record") {
+        Some(Value::Object(content)) => Some(content),
+        _ => None,
+    }
 }
 
 /// The records' contents one version before the given events, in one query.
@@ -364,11 +399,7 @@ fn contents_before(conn: &mut Conn, events: &[Event]) -> Result<HashMap<(Uuid, i
         .filter(event::record_version.eq_any(versions))
         .select((event::record_id, event::record_version, event::payload))
         .load(conn)?;
-    let content = |bytes: Vec<u8>| match serde_json::from_slice::<Map<String, Value>>(&bytes).ok()?.remove("record") {
-        Some(Value::Object(content)) => Some(content),
-        _ => None,
-    };
-    let before = rows.into_iter().filter_map(|(id, version, bytes)| Some(((id.0, version), content(bytes?)?)));
+    let before = rows.into_iter().filter_map(|(id, version, bytes)| Some(((id.0, version), content_of(&bytes?)?)));
     Ok(before.collect())
 }
 

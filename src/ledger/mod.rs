@@ -1,8 +1,16 @@
 //! Every change is one event, written in the transaction of the change; everything else reads those events.
 //!
 //! [`record_change`] is the only way to save a record, so there is no change without an event. The tree, checkpoints and
-//! proofs come on top of `event_pending`; nothing here waits for a global head.
+//! proofs come on top of `event_pending`: the [`sequencer`] gives events their place afterwards, and no writer waits for a
+//! global head.
+pub mod checkpoint;
 pub mod event;
+pub mod guard;
+mod lease;
+pub mod log;
+pub mod pulse;
+pub mod sequencer;
+pub mod tree;
 
 use crate::{
     Error, Result,

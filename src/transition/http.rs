@@ -38,7 +38,7 @@ pub async fn list<M: Movable + 'static>(who: Guard<Read>, request: HttpRequest) 
     let moves = who
         .read(move |conn, who| {
             let record = M::find(conn, who, key)?;
-            crate::history::store::transitions(conn, who, M::KIND, record.id(), &asked)
+            crate::history::store::transitions(conn, who, record.id(), &asked)
         })
         .await?;
     page.answer(&request, moves, None, |m| After { value: m.enqueued.to_string(), id: m.id.0 })

@@ -4,7 +4,9 @@ use benchside::{
     Error, Result,
     db::{
         Conn, Db, Settings,
-        schema::{discovery, event, event_pending, finding, insight, organization, pairing, person, transfer, trial},
+        schema::{
+            discovery, event, event_pending, finding, insight, log_leaf, organization, pairing, person, transfer, trial,
+        },
     },
     id::AnyId,
 };
@@ -596,12 +598,17 @@ fn every_change_is_one_event_with_the_bytes_of_the_ledger(app: &TestApp) {
             }
         }
     }
-    // Each blinded by its own salt, each waiting for its place in the log.
+    // Each blinded by its own salt, each in its place in the log or waiting for it.
     let salts: BTreeSet<_> = rows.iter().map(|r| r.salt.clone()).collect();
     assert_eq!(salts.len(), rows.len());
-    let pending: BTreeSet<i64> =
-        app.read(|conn| Ok(event_pending::table.select(event_pending::enqueued).load(conn)?)).into_iter().collect();
-    assert_eq!(pending, rows.iter().map(|r| r.enqueued).collect());
+    let (pending, placed) = app.read(|conn| {
+        let pending: Vec<i64> = event_pending::table.select(event_pending::enqueued).load(conn)?;
+        let placed: Vec<Option<i64>> = log_leaf::table.select(log_leaf::enqueued).load(conn)?;
+        Ok((pending, placed))
+    });
+    let known: Vec<i64> = pending.into_iter().chain(placed.into_iter().flatten()).collect();
+    assert_eq!(known.len(), rows.len());
+    assert_eq!(known.into_iter().collect::<BTreeSet<_>>(), rows.iter().map(|r| r.enqueued).collect());
     // `enqueued` rises per record.
     for history in histories.values() {
         assert!(history.windows(2).all(|pair| pair[0].enqueued < pair[1].enqueued));

@@ -2,7 +2,8 @@
 //!
 //! Kills under load: `benchside serve` is killed (SIGKILL) at a random moment while many clients write to it over HTTP.
 //! What it acknowledged is kept here, outside. After a restart on the same database and port, every acknowledged version
-//! is there with its event and its content, and there is no version without an event and no event without a version.
+//! is there with its event and its content, and there is no version without an event and no event without a version. What
+//! was cut off is asked again under the same Idempotency-Key: it is answered, and has been done once.
 //!
 //!   BENCHSIDE_LONG_ROUNDS=20    kills
 //!   BENCHSIDE_LONG_CLIENTS=32   clients at once
@@ -23,7 +24,7 @@ use benchside::{
     db::{
         Conn, Db, Purpose, Settings,
         columns::Time,
-        schema::{discovery, event, event_pending, organization, person},
+        schema::{discovery, event, event_pending, log_leaf, organization, person},
     },
     id::{AnyId, DiscoveryId, OrganizationId, PersonId},
     ledger::Context,
@@ -173,8 +174,22 @@ impl Client {
         assert_eq!(status, 200, "{token}");
         token["access_token"].as_str().unwrap().to_owned()
     }
+    fn post(&self, post: &Post) -> Option<(u16, Value, bool)> {
+        self.ask("POST", &post.path, post.version, &post.body, Some(post.key))
+    }
     /// `None`: no answer, or half of one.
     fn send(&self, method: &str, path: &str, version: Option<i64>, body: &Value) -> Option<(u16, Value)> {
+        self.ask(method, path, version, body, None).map(|(status, body, _)| (status, body))
+    }
+    /// As [`Client::send`], under a key; also answers whether this was a replay.
+    fn ask(
+        &self,
+        method: &str,
+        path: &str,
+        version: Option<i64>,
+        body: &Value,
+        key: Option<Uuid>,
+    ) -> Option<(u16, Value, bool)> {
         let kind = if method == "PATCH" { "application/merge-patch+json" } else { "application/json" };
         let mut request = ureq::http::Request::builder().method(method).uri(format!("{}{path}", self.base));
         if !self.token.is_empty() {
@@ -183,11 +198,15 @@ impl Client {
         if let Some(version) = version {
             request = request.header("if-match", format!("\"{version}\""));
         }
+        if let Some(key) = key {
+            request = request.header("idempotency-key", key.to_string());
+        }
         let body = if body.is_null() { Vec::new() } else { body.to_string().into_bytes() };
         let mut answer = self.agent.run(request.header("content-type", kind).body(body).unwrap()).ok()?;
         let status = answer.status().as_u16();
+        let replayed = answer.headers().contains_key("idempotent-replayed");
         let text = answer.body_mut().read_to_string().ok()?;
-        Some((status, serde_json::from_str(&text).ok()?))
+        Some((status, serde_json::from_str(&text).ok()?, replayed))
     }
 }
 
@@ -200,6 +219,23 @@ struct Told {
 }
 type Acknowledged = BTreeMap<(Uuid, i64), Told>;
 
+/// A POST with its key, which says what it will have been told.
+#[derive(Debug, Clone)]
+struct Post {
+    path: String,
+    version: Option<i64>,
+    body: Value,
+    key: Uuid,
+    told: Told,
+}
+
+/// One client: the records it logged, and what it asked last without hearing.
+#[derive(Default)]
+struct Desk {
+    mine: Vec<Uuid>,
+    cut_off: Option<Post>,
+}
+
 /// What the clients share.
 struct Load<'a> {
     port: u16,
@@ -210,32 +246,44 @@ struct Load<'a> {
     acknowledged: Mutex<Acknowledged>,
     refused: AtomicU64,
     unanswered: AtomicU64,
+    /// Cut off by a kill, and then found done, or done now.
+    replayed: AtomicU64,
+    repeated: AtomicU64,
 }
 
 impl Load<'_> {
     /// One person's work until the server is gone: records of their own are logged, revised, validated, advanced, put on
     /// hold and resumed, and now and then one that others want too is revised.
-    fn work(&self, token: &str, round: u64, mine: &mut Vec<Uuid>) {
+    fn work(&self, token: &str, round: u64, desk: &mut Desk) {
         let client = Client { token: token.to_owned(), ..Client::new(self.port) };
+        if let Some(post) = desk.cut_off.take()
+            && !self.repeat(&client, post, desk)
+        {
+            return self.lost();
+        }
         let mut known: HashMap<Uuid, Value> = HashMap::new();
         for step in 0_u64.. {
             if self.stop.load(Ordering::Relaxed) {
                 return;
             }
             let marker = format!("round {round}, step {step}, {}", Uuid::now_v7());
-            if mine.len() < 4 || step % 40 == 39 {
+            if desk.mine.len() < 4 || step % 40 == 39 {
                 let new = json!({ "title": "Under load", "summary": marker, "modality": "device", "lab_id": self.lab });
-                let Some((status, body)) = client.send("POST", "/v1/discoveries", None, &new) else {
+                let told = Told { member: "summary", value: json!(marker), action: "created" };
+                let key = Uuid::now_v7();
+                let post = Post { path: "/v1/discoveries".into(), version: None, body: new, key, told };
+                let Some((status, body, _)) = client.post(&post) else {
+                    desk.cut_off = Some(post);
                     return self.lost();
                 };
                 assert_eq!(status, 201, "{body}");
-                let id = self.acknowledge(&body, Told { member: "summary", value: json!(marker), action: "created" });
-                mine.push(id);
+                let id = self.acknowledge(&body, post.told);
+                desk.mine.push(id);
                 known.insert(id, body);
                 continue;
             }
             let contested = !self.contested.is_empty() && step % 5 == 4;
-            let id = *fastrand::choice(if contested { self.contested } else { &mine[..] }).unwrap();
+            let id = *fastrand::choice(if contested { self.contested } else { &desk.mine[..] }).unwrap();
             let path = format!("/v1/discoveries/{id}");
             // Of a contested record, or after a restart, one has to look first.
             let record = match known.get(&id).filter(|_| !contested) {
@@ -250,19 +298,21 @@ impl Load<'_> {
             };
             let version = record["version"].as_i64().unwrap();
             let moving = !contested && step % 2 == 0;
-            let (method, path, body, told) = if moving {
+            known.remove(&id);
+            let (answer, told) = if moving {
                 let (to, body) = next_move(&record);
                 let told = Told { member: "stage", value: json!(to), action: "moved" };
-                ("POST", format!("{path}/transitions"), body, told)
+                let (path, key) = (format!("{path}/transitions"), Uuid::now_v7());
+                let post = Post { path, version: Some(version), body, key, told: told.clone() };
+                let answer = client.post(&post).map(|(status, body, _)| (status, body));
+                desk.cut_off = answer.is_none().then_some(post);
+                (answer, told)
             } else {
                 let told = Told { member: "summary", value: json!(marker), action: "revised" };
-                ("PATCH", path.clone(), json!({ "summary": marker, "trl": 4 }), told)
+                let patch = json!({ "summary": marker, "trl": 4 });
+                (client.send("PATCH", &path, Some(version), &patch), told)
             };
-            let Some((status, body)) = client.send(method, &path, Some(version), &body) else {
-                known.remove(&id);
-                return self.lost();
-            };
-            known.remove(&id);
+            let Some((status, body)) = answer else { return self.lost() };
             match status {
                 200 => {
                     assert_eq!(body["version"], version + 1);
@@ -277,9 +327,31 @@ impl Load<'_> {
                 409 | 412 | 503 => {
                     self.refused.fetch_add(1, Ordering::Relaxed);
                 }
-                _ => panic!("{method} {path}: {status} {body}"),
+                _ => panic!("{path}: {status} {body}"),
             }
         }
+    }
+
+    /// Asks again what a kill cut off; false if this is cut off too.
+    fn repeat(&self, client: &Client, post: Post, desk: &mut Desk) -> bool {
+        let Some((status, body, replayed)) = client.post(&post) else {
+            desk.cut_off = Some(post);
+            return false;
+        };
+        self.repeated.fetch_add(1, Ordering::Relaxed);
+        self.replayed.fetch_add(replayed.into(), Ordering::Relaxed);
+        match (status, post.version) {
+            (201, None) => desk.mine.push(self.acknowledge(&body, post.told)),
+            (201, Some(_)) => {
+                self.acknowledge(&body["record"], post.told);
+            }
+            // It was not done, and somebody else changed the record.
+            (409 | 412 | 503, Some(_)) => {
+                self.refused.fetch_add(1, Ordering::Relaxed);
+            }
+            _ => panic!("{}: {status} {body}", post.path),
+        }
+        true
     }
 
     fn acknowledge(&self, record: &Value, told: Told) -> Uuid {
@@ -320,6 +392,7 @@ struct Stored {
     records: HashMap<Uuid, (&'static str, i64, Vec<u8>)>,
     summaries: HashMap<Uuid, (String, String)>,
     events: Vec<EventRow<Uuid, Vec<u8>>>,
+    /// In its place in the log, or waiting for it.
     pending: BTreeSet<i64>,
 }
 
@@ -362,7 +435,9 @@ impl Stored {
                 (n, kind, id.0, version, action, hash, payload.expect("nothing was erased"))
             });
             let events = events.collect();
-            let pending = event_pending::table.select(event_pending::enqueued).load(conn)?.into_iter().collect();
+            let waiting: Vec<i64> = event_pending::table.select(event_pending::enqueued).load(conn)?;
+            let placed: Vec<Option<i64>> = log_leaf::table.select(log_leaf::enqueued).load(conn)?;
+            let pending = waiting.into_iter().chain(placed.into_iter().flatten()).collect();
             Ok(Self { records, summaries, events, pending })
         })
         .unwrap()
@@ -373,6 +448,7 @@ impl Stored {
         let mut faults = Vec::new();
         let mut last: HashMap<Uuid, (i64, &Vec<u8>, Value)> = HashMap::new();
         let mut told = 0;
+        let mut logged = BTreeSet::new();
         for (enqueued, kind, id, version, action, hash, payload) in &self.events {
             let before = last.get(id).map_or(0, |(version, ..)| *version);
             if *version != before + 1 {
@@ -382,9 +458,12 @@ impl Stored {
                 faults.push(format!("{kind} {id}: an event without a record"));
             }
             if !self.pending.contains(enqueued) {
-                faults.push(format!("{kind} {id}: version {version} waits for no place in the log"));
+                faults.push(format!("{kind} {id}: version {version} has no place in the log and waits for none"));
             }
             let content: Value = serde_json::from_slice(payload).unwrap();
+            if kind == "discovery" && action == "created" && !logged.insert(content["record"]["summary"].to_string()) {
+                faults.push(format!("{id} was logged twice: {content}"));
+            }
             if content["record"]["version"] != *version {
                 faults.push(format!("{kind} {id}: the event of version {version} holds another"));
             }
@@ -419,7 +498,7 @@ impl Stored {
             }
         }
         if self.pending.len() != self.events.len() {
-            faults.push(format!("{} events, {} pending", self.events.len(), self.pending.len()));
+            faults.push(format!("{} events, {} placed or pending", self.events.len(), self.pending.len()));
         }
         faults
     }
@@ -436,6 +515,15 @@ fn damage_is_found(url: &str, acknowledged: &Acknowledged) {
     let newest = |stored: &Stored| stored.events.iter().rposition(|e| e.1 == "discovery").unwrap();
     finds(&|_, told| *told = told.iter().map(|((id, v), t)| ((*id, v + 100_000), t.clone())).collect(), "is gone");
     finds(&|_, told| told.values_mut().for_each(|t| t.value = json!("another")), "was acknowledged as");
+    finds(
+        &|stored, _| {
+            let mut twice =
+                stored.events[stored.events.iter().position(|e| e.1 == "discovery" && e.3 == 1).unwrap()].clone();
+            twice.2 = Uuid::now_v7();
+            stored.events.push(twice);
+        },
+        "was logged twice",
+    );
     finds(
         &|stored, _| {
             let id = stored.events[newest(stored)].2;
@@ -462,7 +550,7 @@ fn damage_is_found(url: &str, acknowledged: &Acknowledged) {
             let enqueued = stored.events[newest(stored)].0;
             stored.pending.remove(&enqueued);
         },
-        "waits for no place",
+        "waits for none",
     );
 }
 
@@ -480,11 +568,12 @@ fn kills_under_load_lose_nothing(url: &str, folder: &Path) {
     let cast = Cast::enter(url);
     let port = free_port();
     let mut acknowledged = Acknowledged::new();
-    let mut own: Vec<Vec<Uuid>> = vec![Vec::new(); clients];
+    let mut desks: Vec<Desk> = (0..clients).map(|_| Desk::default()).collect();
     let (mut refused, mut unanswered, mut unheard, mut loaded) = (0, 0, 0, Duration::ZERO);
+    let (mut repeated, mut replayed) = (0, 0);
     let mut server = Server::start(url, folder, port);
     for round in 1..=rounds {
-        let contested: Vec<_> = own.iter().take(3).filter_map(|own| own.first().copied()).collect();
+        let contested: Vec<_> = desks.iter().take(3).filter_map(|desk| desk.mine.first().copied()).collect();
         let tokens: Vec<_> = cast.emails.iter().map(|email| Client::sign_in(port, email)).collect();
         let load = Load {
             port,
@@ -494,12 +583,14 @@ fn kills_under_load_lose_nothing(url: &str, folder: &Path) {
             acknowledged: Mutex::default(),
             refused: AtomicU64::new(0),
             unanswered: AtomicU64::new(0),
+            replayed: AtomicU64::new(0),
+            repeated: AtomicU64::new(0),
         };
         let began = Instant::now();
         std::thread::scope(|scope| {
-            for (n, mine) in own.iter_mut().enumerate() {
+            for (n, desk) in desks.iter_mut().enumerate() {
                 let (load, token) = (&load, &tokens[n % PEOPLE]);
-                scope.spawn(move || load.work(token, round, mine));
+                scope.spawn(move || load.work(token, round, desk));
             }
             // Never before the load is on; then at any moment.
             let deadline = Instant::now() + Duration::from_secs(60);
@@ -513,6 +604,8 @@ fn kills_under_load_lose_nothing(url: &str, folder: &Path) {
         });
         loaded += began.elapsed();
         refused += load.refused.into_inner();
+        repeated += load.repeated.into_inner();
+        replayed += load.replayed.into_inner();
         let cut = load.unanswered.into_inner();
         assert!(cut > 0, "the kill met requests under way");
         unanswered += cut;
@@ -533,10 +626,12 @@ fn kills_under_load_lose_nothing(url: &str, folder: &Path) {
         );
     }
     damage_is_found(url, &acknowledged);
+    assert!(rounds < 10 || replayed > 0, "no kill fell between a commit and its answer");
     drop(server);
     println!(
         "{engine}: {rounds} kills, {clients} clients, {} acknowledged changes in {:.0} s of load, all there with their \
-         events; {unanswered} requests cut off, {unheard} of them stored though unanswered; {refused} refused (412, 409, 503)",
+         events; {unanswered} requests cut off, {unheard} of them stored though unanswered; {refused} refused (412, 409, 503); \
+         {repeated} repeated under their keys, {replayed} of them done already",
         acknowledged.len(),
         loaded.as_secs_f64(),
     );

@@ -18,6 +18,7 @@ use benchside::{
     db::{Db, Settings},
     http::edge::Edge,
     id::PersonId,
+    ledger::{guard::Guard, pulse::Pulse},
 };
 use serde_json::Value;
 use std::{
@@ -43,7 +44,17 @@ impl Desk {
         let keys = Keys::open(&app.folder.join("keys")).unwrap();
         let edge = Edge { rate_limit: 0, ..Edge::default() };
         let (issuer, audience) = ("benchside".into(), "benchside".into());
-        let node = assemble(db, &keys, issuer, audience, Passwords::new(1), edge, clock).unwrap();
+        let node = assemble(
+            db,
+            Pulse::new(Guard::within(app.folder.join("keys"))),
+            &keys,
+            issuer,
+            audience,
+            Passwords::new(1),
+            edge,
+            clock,
+        )
+        .unwrap();
         let providers = Providers::new(issuers(&base), &base).unwrap();
         let node = web::Data::new(App { providers, ..node });
         std::thread::spawn(move || {

@@ -20,7 +20,7 @@ use benchside::{
     db::{Conn, Db, Settings},
     http::edge::Edge,
     id::{OrganizationId, PersonId, SessionId},
-    ledger::Context,
+    ledger::{Context, guard::Guard, pulse::Pulse, sequencer::Sequencer},
     vocabulary::{Authn, OrganizationKind, Role},
 };
 use serde_json::json;
@@ -231,22 +231,37 @@ pub struct Node {
 }
 
 fn serve(url: &str, folder: &Path, settings: &Settings, edge: Edge, clock: Clock) -> (String, web::Data<App>) {
-    let db = Db::open(url, settings).unwrap();
     let keys = Keys::open(&folder.join("keys")).unwrap();
+    let guard = Guard::within(folder.join("keys"));
+    let sequencer = Sequencer::new(&keys, guard.clone(), clock.clone());
+    let db = Db::open_sealed(url, settings, Box::new(sequencer)).unwrap();
     let passwords = Passwords::with_cost(4, Cost::new(8, 1, 1).unwrap());
-    let app = assemble(db, &keys, "benchside".into(), "benchside".into(), passwords, edge, clock).unwrap();
+    let app =
+        assemble(db, Pulse::new(guard), &keys, "benchside".into(), "benchside".into(), passwords, edge, clock).unwrap();
     let app = web::Data::new(app);
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let base = format!("http://{}", listener.local_addr().unwrap());
     let served = app.clone();
     std::thread::spawn(move || {
-        System::new().block_on(async { api::server(served, listener, 1).unwrap().await }).unwrap();
+        System::new().block_on(async {
+            let followed = served.clone();
+            actix_web::rt::spawn(async move { followed.pulse.keep(&followed.db).await });
+            api::server(served, listener, 1).unwrap().await.unwrap();
+        });
     });
     (base, app)
 }
 
+impl Drop for Node {
+    fn drop(&mut self) {
+        self.app.db.close();
+    }
+}
+
 impl Drop for TestApp {
     fn drop(&mut self) {
+        // The server's thread lives as long as the process; what it does by itself ends here.
+        self.app.db.close();
         if !std::thread::panicking() && !self.beside {
             let _ = std::fs::remove_dir_all(&self.folder);
         }

@@ -1,0 +1,290 @@
+//! The only SQL of the log in its order: leaves, nodes, checkpoints.
+use super::{
+    event::Hash,
+    tree::{self, Nodes, count, natural},
+};
+use crate::{
+    Error, Result,
+    db::{
+        Conn,
+        columns::Time,
+        each_backend,
+        schema::{event, event_pending, log_checkpoint, log_generation, log_leaf, log_node},
+    },
+};
+use diesel::prelude::*;
+use tlog_tiles::tlog;
+
+/// Rows of one INSERT; both engines allow some ten times as many arguments.
+const ROWS: usize = 1000;
+
+/// A tree under its own origin.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Generation {
+    /// 1, 2, 3 …
+    pub number: i64,
+    /// Its origin.
+    pub origin: String,
+    /// The verifier key of its checkpoints.
+    pub verifier: String,
+}
+
+/// A checkpoint as it was stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stored {
+    /// Of which generation.
+    pub generation: i64,
+    /// How many leaves it covers.
+    pub size: u64,
+    /// When it was signed.
+    pub at: Time,
+    /// The signed note.
+    pub note: String,
+}
+
+type Row = (i64, i64, Time, String);
+type Columns = (log_checkpoint::generation, log_checkpoint::size, log_checkpoint::at, log_checkpoint::note);
+const COLUMNS: Columns = (log_checkpoint::generation, log_checkpoint::size, log_checkpoint::at, log_checkpoint::note);
+
+fn stored((generation, size, at, note): Row) -> Result<Stored> {
+    Ok(Stored { generation, size: natural(size)?, at, note })
+}
+
+/// A leaf on its way into the log.
+#[derive(Debug, Clone)]
+pub struct Leaf {
+    /// The event it is, or
+    pub enqueued: Option<i64>,
+    /// the bytes it has of its own.
+    pub own: Option<Vec<u8>>,
+    /// Its hash.
+    pub hash: Hash,
+}
+
+/// The checkpoint signed last, of the newest generation.
+///
+/// # Errors
+/// What the database says.
+pub fn latest(conn: &mut Conn) -> Result<Option<Stored>> {
+    let newest = log_checkpoint::table.order((log_checkpoint::generation.desc(), log_checkpoint::size.desc()));
+    newest.select(COLUMNS).limit(1).get_result(conn).optional()?.map(stored).transpose()
+}
+
+/// The last checkpoint signed at or before this moment.
+///
+/// # Errors
+/// What the database says.
+pub fn signed_by(conn: &mut Conn, moment: Time) -> Result<Option<Stored>> {
+    let newest = log_checkpoint::table.filter(log_checkpoint::at.le(moment)).order((
+        log_checkpoint::at.desc(),
+        log_checkpoint::generation.desc(),
+        log_checkpoint::size.desc(),
+    ));
+    newest.select(COLUMNS).limit(1).get_result(conn).optional()?.map(stored).transpose()
+}
+
+/// The checkpoints of a generation in their order, from those covering more than `above` leaves on.
+///
+/// # Errors
+/// What the database says.
+pub fn checkpoints_after(conn: &mut Conn, generation: i64, above: i64, limit: i64) -> Result<Vec<Stored>> {
+    let rows: Vec<Row> = log_checkpoint::table
+        .filter(log_checkpoint::generation.eq(generation))
+        .filter(log_checkpoint::size.gt(above))
+        .order(log_checkpoint::size)
+        .select(COLUMNS)
+        .limit(limit)
+        .load(conn)?;
+    rows.into_iter().map(stored).collect()
+}
+
+/// Every generation, oldest first.
+///
+/// # Errors
+/// What the database says.
+pub fn generations(conn: &mut Conn) -> Result<Vec<Generation>> {
+    let columns = (log_generation::generation, log_generation::origin, log_generation::verifier);
+    let rows: Vec<(i64, String, String)> =
+        log_generation::table.order(log_generation::generation).select(columns).load(conn)?;
+    Ok(rows.into_iter().map(|(number, origin, verifier)| Generation { number, origin, verifier }).collect())
+}
+
+/// Begins a generation.
+///
+/// # Errors
+/// What the database says.
+pub fn begin(conn: &mut Conn, generation: &Generation, at: Time) -> Result<()> {
+    let row = (
+        log_generation::generation.eq(generation.number),
+        log_generation::origin.eq(&generation.origin),
+        log_generation::verifier.eq(&generation.verifier),
+        log_generation::started_at.eq(at),
+    );
+    diesel::insert_into(log_generation::table).values(row).execute(conn)?;
+    Ok(())
+}
+
+/// Keeps a checkpoint.
+///
+/// # Errors
+/// What the database says.
+pub fn keep(conn: &mut Conn, checkpoint: &Stored) -> Result<()> {
+    let row = (
+        log_checkpoint::generation.eq(checkpoint.generation),
+        log_checkpoint::size.eq(count(checkpoint.size)?),
+        log_checkpoint::at.eq(checkpoint.at),
+        log_checkpoint::note.eq(&checkpoint.note),
+    );
+    diesel::insert_into(log_checkpoint::table).values(row).execute(conn)?;
+    Ok(())
+}
+
+/// Nodes by their numbers, as many as there are.
+///
+/// # Errors
+/// What the database says.
+pub fn nodes(conn: &mut Conn, generation: i64, numbers: &[u64]) -> Result<Nodes> {
+    let numbers: Vec<i64> = numbers.iter().map(|n| count(*n)).collect::<Result<_>>()?;
+    let rows: Vec<(i64, Vec<u8>)> = log_node::table
+        .filter(log_node::generation.eq(generation))
+        .filter(log_node::number.eq_any(numbers))
+        .select((log_node::number, log_node::hash))
+        .load(conn)?;
+    rows.into_iter().map(|(number, hash)| Ok((natural(number)?, hash_of(&hash)?))).collect()
+}
+
+/// A hash from its column.
+///
+/// # Errors
+/// [`Error::Internal`] if it is none.
+pub fn hash_of(bytes: &[u8]) -> Result<Hash> {
+    bytes.try_into().map_err(|_| Error::Internal(format!("a hash of {} bytes", bytes.len())))
+}
+
+/// The root that the stored tree had at this size.
+///
+/// # Errors
+/// What the database says, or when nodes are missing.
+pub fn root(conn: &mut Conn, generation: i64, size: u64) -> Result<Hash> {
+    tree::root(size, &nodes(conn, generation, &tree::edge(size))?)
+}
+
+/// Puts leaves behind the first `size`, with the nodes they complete; answers the new root.
+///
+/// # Errors
+/// What the database says.
+pub fn append(conn: &mut Conn, generation: i64, size: u64, leaves: &[Leaf]) -> Result<Hash> {
+    let mut known = nodes(conn, generation, &tree::edge(size))?;
+    let hashes: Vec<Hash> = leaves.iter().map(|leaf| leaf.hash).collect();
+    let made = tree::grow(size, &mut known, &hashes)?;
+    for (chunk, from) in leaves.chunks(ROWS).zip((count(size)?..).step_by(ROWS)) {
+        let rows: Vec<_> = (from..)
+            .zip(chunk)
+            .map(|(position, leaf)| {
+                (
+                    log_leaf::generation.eq(generation),
+                    log_leaf::position.eq(position),
+                    log_leaf::enqueued.eq(leaf.enqueued),
+                    log_leaf::own.eq(leaf.own.as_deref()),
+                )
+            })
+            .collect();
+        each_backend!(conn, |c| diesel::insert_into(log_leaf::table).values(&rows).execute(c))?;
+    }
+    for chunk in made.chunks(ROWS) {
+        let rows: Vec<_> = chunk
+            .iter()
+            .map(|(number, hash)| {
+                Ok((
+                    log_node::generation.eq(generation),
+                    log_node::number.eq(count(*number)?),
+                    log_node::hash.eq(&hash[..]),
+                ))
+            })
+            .collect::<Result<_>>()?;
+        each_backend!(conn, |c| diesel::insert_into(log_node::table).values(&rows).execute(c))?;
+    }
+    tree::root(size + leaves.len() as u64, &known)
+}
+
+/// Whether events wait for their place.
+///
+/// # Errors
+/// What the database says.
+pub fn any_pending(conn: &mut Conn) -> Result<bool> {
+    Ok(event_pending::table.select(event_pending::enqueued).limit(1).get_result::<i64>(conn).optional()?.is_some())
+}
+
+/// The events that wait, in the order in which their records were changed.
+///
+/// # Errors
+/// What the database says.
+pub fn pending(conn: &mut Conn, limit: i64) -> Result<Vec<Leaf>> {
+    let rows: Vec<(i64, Vec<u8>)> = event_pending::table
+        .inner_join(event::table.on(event::enqueued.eq(event_pending::enqueued)))
+        .order(event_pending::enqueued)
+        .select((event::enqueued, event::leaf_hash))
+        .limit(limit)
+        .load(conn)?;
+    rows.into_iter().map(of_event).collect()
+}
+
+fn of_event((enqueued, hash): (i64, Vec<u8>)) -> Result<Leaf> {
+    Ok(Leaf { enqueued: Some(enqueued), own: None, hash: hash_of(&hash)? })
+}
+
+/// They have their place.
+///
+/// # Errors
+/// What the database says.
+pub fn placed(conn: &mut Conn, leaves: &[Leaf]) -> Result<()> {
+    for chunk in leaves.chunks(ROWS) {
+        let numbers: Vec<i64> = chunk.iter().filter_map(|leaf| leaf.enqueued).collect();
+        let gone = diesel::delete(event_pending::table.filter(event_pending::enqueued.eq_any(&numbers)));
+        if gone.execute(conn)? != numbers.len() {
+            return Err(Error::Internal("another process gave events their place".into()));
+        }
+    }
+    Ok(())
+}
+
+/// The events of a generation in their order, from a position on.
+///
+/// # Errors
+/// What the database says.
+pub fn events_from(conn: &mut Conn, generation: i64, from: i64, limit: i64) -> Result<Vec<(i64, Leaf)>> {
+    let rows: Vec<(i64, i64, Vec<u8>)> = log_leaf::table
+        .inner_join(event::table.on(log_leaf::enqueued.eq(event::enqueued.nullable())))
+        .filter(log_leaf::generation.eq(generation))
+        .filter(log_leaf::position.ge(from))
+        .order(log_leaf::position)
+        .select((log_leaf::position, event::enqueued, event::leaf_hash))
+        .limit(limit)
+        .load(conn)?;
+    rows.into_iter().map(|(position, enqueued, hash)| Ok((position, of_event((enqueued, hash))?))).collect()
+}
+
+/// The proof that a tree contains a leaf (RFC 6962, 2.1.1).
+///
+/// # Errors
+/// What the database says, or when the position is beyond the size.
+pub fn inclusion(conn: &mut Conn, generation: i64, size: u64, position: u64) -> Result<Vec<Hash>> {
+    let numbers = tree::needed(|asked| tlog::prove_record(size, position, asked))?;
+    let nodes = nodes(conn, generation, &numbers)?;
+    let proof = tlog::prove_record(size, position, &nodes).map_err(|e| tree::broken(&e))?;
+    Ok(proof.into_iter().map(|node| node.0).collect())
+}
+
+/// The proof that a tree begins with a smaller one (RFC 6962, 2.1.2); empty for the empty tree and for the tree itself.
+///
+/// # Errors
+/// What the database says, or when the smaller one is larger.
+pub fn consistency(conn: &mut Conn, generation: i64, size: u64, older: u64) -> Result<Vec<Hash>> {
+    if older == 0 {
+        return Ok(Vec::new());
+    }
+    let numbers = tree::needed(|asked| tlog::prove_tree(size, older, asked))?;
+    let nodes = nodes(conn, generation, &numbers)?;
+    let proof = tlog::prove_tree(size, older, &nodes).map_err(|e| tree::broken(&e))?;
+    Ok(proof.into_iter().map(|node| node.0).collect())
+}
