@@ -12,7 +12,7 @@ use crate::{
         openapi::Problem,
         params, problem,
     },
-    insight, lifecycle, organization, pairing, person, pipeline, signature, transfer, trial,
+    insight, ledger, lifecycle, organization, pairing, person, pipeline, signature, transfer, trial,
 };
 use actix_http::{HttpService, error::DispatchError};
 use actix_server::{Server, ServerBuilder};
@@ -63,6 +63,7 @@ use utoipa_swagger_ui::{Config, SwaggerUi};
         (name = "Discoveries", description = "What laboratories find, on its way to the clinic"),
         (name = "Findings", description = "What clinics observe in trials"),
         (name = "Insights", description = "What findings tell the laboratory"),
+        (name = "Ledger", description = "Proof that history was not rewritten"),
         (name = "Lifecycles", description = "The states of records and the moves between them"),
         (name = "Operations", description = "What those who run the service ask it"),
         (name = "Organizations", description = "Laboratories, clinics and sponsors"),
@@ -105,6 +106,7 @@ fn routes(cfg: &mut ServiceConfig) {
         .configure(transfer::http::routes)
         .configure(pipeline::http::routes)
         .configure(bulk::http::routes)
+        .configure(ledger::http::routes)
         .service(live)
         .service(ready)
         .service(metrics_text)

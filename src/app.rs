@@ -8,9 +8,10 @@ use crate::{
     db::{Conn, Db, columns::Time},
     http::{edge::Edge, limit::RateLimit},
     id::Key,
-    ledger::{Stored, pulse::Pulse},
+    ledger::{self, Stored, pulse::Pulse},
     vocabulary::RecordKind,
 };
+use serde_json::Value;
 use std::{
     collections::HashSet,
     sync::{
@@ -108,6 +109,46 @@ pub fn seen(conn: &mut Conn, who: &Principal, kind: RecordKind, key: Key) -> Res
         RecordKind::Pairing => Seen::of(&pairing::store::find(conn, who, key)?),
         RecordKind::Transfer => Seen::of(&transfer::store::find(conn, who, key)?),
     })
+}
+
+/// A record as it stands, whoever asks: for checks of the whole.
+#[derive(Debug)]
+pub struct Current {
+    /// Its id.
+    pub id: Uuid,
+    /// Its version.
+    pub version: i64,
+    /// The leaf hash of its latest event.
+    pub head: Vec<u8>,
+    /// It, as payloads have it.
+    pub content: Value,
+}
+
+/// The records of one kind in the order of their ids.
+///
+/// # Errors
+/// What the database says.
+pub fn current(conn: &mut Conn, kind: RecordKind, after: Option<Uuid>, limit: i64) -> Result<Vec<Current>> {
+    use crate::{discovery, finding, insight, lifecycle, organization, pairing, person, transfer, trial};
+    fn all<R: Stored>(page: Vec<R>) -> Result<Vec<Current>> {
+        let current = |record: R| {
+            let content = ledger::event::content(&record, &record.code())?;
+            Ok(Current { id: record.id(), version: record.version(), head: record.head().to_vec(), content })
+        };
+        page.into_iter().map(current).collect()
+    }
+    let after = after.unwrap_or_default();
+    match kind {
+        RecordKind::Organization => all(organization::store::page_after(conn, after, limit)?),
+        RecordKind::Person => all(person::store::page_after(conn, after, limit)?),
+        RecordKind::Lifecycle => all(lifecycle::store::page_after(conn, after, limit)?),
+        RecordKind::Discovery => all(discovery::store::page_after(conn, after, limit)?),
+        RecordKind::Trial => all(trial::store::page_after(conn, after, limit)?),
+        RecordKind::Finding => all(finding::store::page_after(conn, after, limit)?),
+        RecordKind::Insight => all(insight::store::page_after(conn, after, limit)?),
+        RecordKind::Pairing => all(pairing::store::page_after(conn, after, limit)?),
+        RecordKind::Transfer => all(transfer::store::page_after(conn, after, limit)?),
+    }
 }
 
 /// Those of the given records of one kind that this person may see.

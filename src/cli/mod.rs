@@ -2,6 +2,7 @@
 pub mod demo;
 pub mod import;
 pub mod keys;
+pub mod ledger;
 pub mod sbom;
 pub mod serve;
 pub mod user;
@@ -38,6 +39,9 @@ pub enum Command {
     /// List the keys of access tokens, or make a new one
     #[command(subcommand)]
     Keys(keys::Keys),
+    /// Export, check and prove the history of all changes
+    #[command(subcommand)]
+    Ledger(ledger::Ledger),
     /// Import registry records
     Import(Import),
     /// Print the OpenAPI document
@@ -81,6 +85,7 @@ pub async fn run(cli: Cli) -> Result<()> {
         Command::Migrate(args) => run_migrate(&args),
         Command::User(user) => user::run(user).await,
         Command::Keys(keys) => keys::run(&keys),
+        Command::Ledger(command) => ledger::run(&command),
         Command::Import(args) => run_import(&args).await,
         Command::Openapi => {
             println!("{:#}", crate::api::document());

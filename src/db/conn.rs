@@ -136,6 +136,19 @@ impl Conn {
         Ok(["", "C", "POSIX"].contains(&&*setting) || setting.starts_with("C.") || setting.starts_with("en"))
     }
 
+    /// Reads as of one moment, for as long as it takes, while others go on writing.
+    ///
+    /// # Errors
+    /// What the closure says, or the database.
+    pub fn snapshot<T>(&mut self, f: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
+        self.transaction(|conn| {
+            if conn.engine() == "postgres" {
+                conn.batch_execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = 0")?;
+            }
+            f(conn)
+        })
+    }
+
     /// `sqlite` or `postgres`.
     pub const fn engine(&self) -> &'static str {
         match self {

@@ -64,6 +64,15 @@ macro_rules! finders {
             Ok($table::table.filter($table::id.eq(id)).get_result(conn)?)
         }
 
+        /// The records in the order of their ids, whoever asks: for checks of the whole.
+        ///
+        /// # Errors
+        /// What the database says.
+        pub fn page_after(conn: &mut $crate::db::Conn, after: uuid::Uuid, limit: i64) -> $crate::Result<Vec<$record>> {
+            let rest = $table::table.filter($table::id.gt(<$id>::of(after)));
+            Ok(rest.order($table::id.asc()).limit(limit).load(conn)?)
+        }
+
         /// Those of the given ids that this person may see.
         ///
         /// # Errors

@@ -37,6 +37,8 @@ pub struct Writer {
 impl Writer {
     /// Works until the lane is closed and empty.
     pub fn run(mut self) {
+        // Another process may have written since this file was last sealed.
+        self.commit(Vec::new());
         while let Ok(first) = self.work.recv_blocking() {
             let batch = self.gather(first);
             let fates = self.commit(batch);

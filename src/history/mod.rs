@@ -100,6 +100,12 @@ pub struct Entry {
     pub changes: Vec<FieldChange>,
     /// The electronic signature under it.
     pub signature: Option<SignatureView>,
+    /// Where its leaf stands in the log; null for the moment until it has its place.
+    #[schema(minimum = 0, example = 41)]
+    pub leaf_index: Option<i64>,
+    /// Where the log proves it; null until then.
+    #[schema(max_length = 100, example = "/v1/ledger/events/41/proof")]
+    pub proof: Option<String>,
     #[serde(skip)]
     pub(crate) enqueued: i64,
 }
@@ -226,9 +232,41 @@ pub fn private_fields(kind: RecordKind, id: Uuid, who: &Principal) -> &'static [
     if private { &["email", "roles"] } else { &[] }
 }
 
-/// How a person gets in is told to that person, administrators and auditors.
+/// How a person gets in is told to that person, administrators and auditors, and to no script of theirs.
 pub fn tells_access(id: Uuid, who: &Principal) -> bool {
-    who.id.0 == id || who.sees_all()
+    who.session.is_some() && (who.id.0 == id || who.sees_all())
+}
+
+/// Whether the reason of an event is told: that of what befell a person is not for everybody.
+pub fn tells_reason(kind: RecordKind, id: Uuid, who: &Principal) -> bool {
+    kind != RecordKind::Person || who.id.0 == id || who.sees_all()
+}
+
+/// Fields that people write in: an id in them names nothing.
+const WRITTEN: &[&str] = &[
+    "acronym",
+    "brief_title",
+    "conditions",
+    "interventions",
+    "message",
+    "name",
+    "narrative",
+    "official_title",
+    "org_study_id",
+    "outcome_note",
+    "question",
+    "rationale",
+    "references",
+    "reason",
+    "summary",
+    "tags",
+    "title",
+    "why_stopped",
+];
+
+/// Whether a field may name other records.
+pub fn names_records(field: &str) -> bool {
+    !WRITTEN.contains(&field)
 }
 
 /// Whether the version that an event recorded may be shown to somebody who sees the record as it is now.

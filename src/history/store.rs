@@ -1,7 +1,8 @@
 //! The only SQL of history: the events of a record, newest first, as one person may see them.
 use super::{
-    Entry, FieldChange, MovedRecord, Named, Outcome, RecordRef, SignatureView, Ties, TransitionView, diff, person_at,
-    private_fields, tells_access, uuids_in, version_is_visible, without, without_before,
+    Entry, FieldChange, MovedRecord, Named, Outcome, RecordRef, SignatureView, Ties, TransitionView, diff,
+    names_records, person_at, private_fields, tells_access, tells_reason, uuids_in, version_is_visible, without,
+    without_before,
 };
 use crate::{
     Error, Result,
@@ -13,6 +14,7 @@ use crate::{
     },
     http::page::Page,
     id::{AnyId, DiscoveryId, EventId, InsightId, OrganizationId, PersonId, TrialId},
+    ledger::log,
     lifecycle::builtin::ACCEPTED,
     person,
     vocabulary::{Action, RecordKind},
@@ -169,6 +171,7 @@ pub fn history(conn: &mut Conn, who: &Principal, id: Uuid, page: &Page) -> Resul
     }
     let changes = redact(conn, who, changes)?;
     let people = person::store::names(conn, events.iter().filter_map(|e| e.actor))?;
+    let places = log::places(conn, &events.iter().map(|e| e.enqueued).collect::<Vec<_>>())?;
     Ok(events
         .into_iter()
         .zip(changes)
@@ -180,9 +183,11 @@ pub fn history(conn: &mut Conn, who: &Principal, id: Uuid, page: &Page) -> Resul
             by: event.actor.and_then(|id| people.get(&id).cloned()),
             recorded_at: event.at,
             effective_at: event.effective_at,
-            reason: event.text("reason"),
+            reason: event.text("reason").filter(|_| tells_reason(event.kind, event.record, who)),
             changes,
             signature: event.signature(),
+            leaf_index: places.get(&event.enqueued).copied(),
+            proof: places.get(&event.enqueued).map(|index| format!("/v1/ledger/events/{index}/proof")),
             enqueued: event.enqueued,
             name: event.name,
             from: event.from,
@@ -256,7 +261,7 @@ fn visible_events(
     id: Uuid,
     page: &Page,
     only_moves: bool,
-) -> Result<(Vec<Event>, HashMap<Uuid, Ties>)> {
+) -> Result<(Vec<Event>, TiesOf)> {
     let wanted = usize::try_from(page.limit + 1).unwrap_or(usize::MAX);
     let mut after = page.after.as_ref().and_then(|a| a.value.parse::<i64>().ok());
     let mut seen = Vec::new();
@@ -276,12 +281,15 @@ fn visible_events(
     }
 }
 
+/// What ties a reader to each of some records.
+type TiesOf = HashMap<Uuid, Ties>;
+
 /// Those of the events that the reader may see: of records they may see now, in versions that were for them too. Also what
 /// ties the reader to those records.
 ///
 /// # Errors
 /// What the database says.
-pub fn visible(conn: &mut Conn, who: &Principal, events: Vec<Event>) -> Result<(Vec<Event>, HashMap<Uuid, Ties>)> {
+pub fn visible(conn: &mut Conn, who: &Principal, events: Vec<Event>) -> Result<(Vec<Event>, TiesOf)> {
     if who.sees_all() {
         return Ok((events, HashMap::new()));
     }
@@ -314,7 +322,7 @@ fn events_before(conn: &mut Conn, id: Uuid, after: Option<i64>, only_moves: bool
 }
 
 /// What ties the reader to each of the events' records now, which its newest event tells.
-fn ties_to(conn: &mut Conn, who: &Principal, events: &[Event]) -> Result<HashMap<Uuid, Ties>> {
+fn ties_to(conn: &mut Conn, who: &Principal, events: &[Event]) -> Result<TiesOf> {
     let ids: HashSet<Uuid> = events.iter().map(|e| e.record).collect();
     let newest = newest(conn, &ids)?;
     let id_in = |content: &Map<String, Value>, field: &str| Uuid::parse_str(content.get(field)?.as_str()?).ok();
@@ -345,8 +353,11 @@ fn ties_to(conn: &mut Conn, who: &Principal, events: &[Event]) -> Result<HashMap
     Ok(newest.iter().map(tie).collect())
 }
 
+/// Records by id: their kind and their content.
+type Contents = HashMap<Uuid, (RecordKind, Map<String, Value>)>;
+
 /// The records as their newest events have them.
-fn newest(conn: &mut Conn, ids: &HashSet<Uuid>) -> Result<HashMap<Uuid, (RecordKind, Map<String, Value>)>> {
+fn newest(conn: &mut Conn, ids: &HashSet<Uuid>) -> Result<Contents> {
     if ids.is_empty() {
         return Ok(HashMap::new());
     }
@@ -382,6 +393,40 @@ fn paired_with(conn: &mut Conn, who: &Principal, discoveries: impl Iterator<Item
     Ok(accepted.into_iter().map(|id| id.0).collect())
 }
 
+/// An event as it may be shown to one person.
+pub struct Shown {
+    /// Its id.
+    pub id: EventId,
+    /// The exact text of its payload and, in hex, the salt of the commitment: where they stand still, and name nothing that
+    /// the person may not see.
+    pub opened: Option<(String, String)>,
+}
+
+/// An event for whoever may see it.
+///
+/// # Errors
+/// What the database says.
+pub fn shown(conn: &mut Conn, who: &Principal, enqueued: i64) -> Result<Option<Shown>> {
+    let row: Row = event::table.filter(event::enqueued.eq(enqueued)).select(COLUMNS).get_result(conn)?;
+    let Some(found) = visible(conn, who, vec![Event::of(row)?])?.0.pop() else { return Ok(None) };
+    let mut named = HashSet::new();
+    let fields = found.content().into_iter().flatten().chain(&found.payload);
+    fields
+        .filter(|(name, _)| *name != "record" && names_records(name))
+        .for_each(|(_, value)| uuids_in(value, &mut named));
+    let private = !private_fields(found.kind, found.record, who).is_empty()
+        || !tells_reason(found.kind, found.record, who)
+        || (found.payload.contains_key("access") && !tells_access(found.record, who));
+    let opened = if private || !hidden_records(conn, who, named.into_iter())?.is_empty() {
+        None
+    } else {
+        let exact = event::table.filter(event::enqueued.eq(enqueued)).select((event::payload, event::salt));
+        let (payload, salt): (Option<Vec<u8>>, Option<Vec<u8>>) = exact.get_result(conn)?;
+        payload.and_then(|bytes| String::from_utf8(bytes).ok()).zip(salt.map(hex::encode))
+    };
+    Ok(Some(Shown { id: found.id, opened }))
+}
+
 /// The record in a payload.
 fn content_of(payload: &[u8]) -> Option<Map<String, Value>> {
     match serde_json::from_slice::<Map<String, Value>>(payload).ok()?.remove("record") {
@@ -406,7 +451,7 @@ fn contents_before(conn: &mut Conn, events: &[Event]) -> Result<HashMap<(Uuid, i
 /// Takes out of every change what names a record that the reader may not see.
 fn redact(conn: &mut Conn, who: &Principal, changes: Vec<Vec<FieldChange>>) -> Result<Vec<Vec<FieldChange>>> {
     let mut named = HashSet::new();
-    for change in changes.iter().flatten() {
+    for change in changes.iter().flatten().filter(|change| names_records(&change.field)) {
         uuids_in(&change.before, &mut named);
         uuids_in(&change.after, &mut named);
     }
@@ -415,6 +460,9 @@ fn redact(conn: &mut Conn, who: &Principal, changes: Vec<Vec<FieldChange>>) -> R
         return Ok(changes);
     }
     let shown = |change: FieldChange| {
+        if !names_records(&change.field) {
+            return Some(change);
+        }
         let (before, after) = (without(&change.before, &hidden), without(&change.after, &hidden));
         (before != after).then_some(FieldChange { field: change.field, before, after })
     };

@@ -95,16 +95,26 @@ impl Event {
 }
 
 fn payload(happening: &Happening<'_>, record: &impl Stored) -> Result<Vec<u8>> {
-    let mut content = serde_json::to_value(record).map_err(|e| Error::Internal(e.to_string()))?;
-    if let Value::Object(fields) = &mut content {
-        fields.insert("code".into(), json!(happening.code));
-    }
+    let content = content(record, &happening.code)?;
     let change = happening.change;
     let mut payload = change.extra.clone();
     payload.insert("record".into(), content);
+    payload.insert("move".into(), json!(change.move_name));
     payload.insert("reason".into(), json!(change.reason));
     payload.insert("signature".into(), json!(change.signature));
     canonical(&payload)
+}
+
+/// A record as payloads have it: its row, and its code.
+///
+/// # Errors
+/// [`Error::Internal`] for what JSON cannot hold.
+pub fn content(record: &impl Serialize, code: &str) -> Result<Value> {
+    let mut content = serde_json::to_value(record).map_err(|e| Error::Internal(e.to_string()))?;
+    if let Value::Object(fields) = &mut content {
+        fields.insert("code".into(), json!(code));
+    }
+    Ok(content)
 }
 
 fn leaf(happening: &Happening<'_>, id: EventId, commit: &Hash) -> Result<Vec<u8>> {

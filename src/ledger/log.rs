@@ -13,6 +13,7 @@ use crate::{
     },
 };
 use diesel::prelude::*;
+use std::collections::HashMap;
 use tlog_tiles::tlog;
 
 /// Rows of one INSERT; both engines allow some ten times as many arguments.
@@ -215,6 +216,14 @@ pub fn any_pending(conn: &mut Conn) -> Result<bool> {
     Ok(event_pending::table.select(event_pending::enqueued).limit(1).get_result::<i64>(conn).optional()?.is_some())
 }
 
+/// How many events wait for their place.
+///
+/// # Errors
+/// What the database says.
+pub fn waiting(conn: &mut Conn) -> Result<i64> {
+    Ok(event_pending::table.count().get_result(conn)?)
+}
+
 /// The events that wait, in the order in which their records were changed.
 ///
 /// # Errors
@@ -287,4 +296,63 @@ pub fn consistency(conn: &mut Conn, generation: i64, size: u64, older: u64) -> R
     let nodes = nodes(conn, generation, &numbers)?;
     let proof = tlog::prove_tree(size, older, &nodes).map_err(|e| tree::broken(&e))?;
     Ok(proof.into_iter().map(|node| node.0).collect())
+}
+
+/// The leaves of a generation in their order, from a position on: their exact bytes.
+///
+/// # Errors
+/// What the database says.
+pub fn entries(conn: &mut Conn, generation: i64, from: i64, limit: i64) -> Result<Vec<Vec<u8>>> {
+    type Bytes = Option<Vec<u8>>;
+    let rows: Vec<(Bytes, Bytes)> = log_leaf::table
+        .left_join(event::table.on(log_leaf::enqueued.eq(event::enqueued.nullable())))
+        .filter(log_leaf::generation.eq(generation))
+        .filter(log_leaf::position.ge(from))
+        .filter(log_leaf::position.lt(from + limit))
+        .order(log_leaf::position)
+        .select((event::leaf.nullable(), log_leaf::own))
+        .load(conn)?;
+    let bytes = |(event, own): (Bytes, Bytes)| event.or(own);
+    rows.into_iter().map(|row| bytes(row).ok_or_else(|| Error::Internal("a leaf without bytes".into()))).collect()
+}
+
+/// The event at a position; none where the leaf is no event.
+///
+/// # Errors
+/// 404 beyond the log.
+pub fn event_at(conn: &mut Conn, generation: i64, position: i64) -> Result<Option<i64>> {
+    let leaf = log_leaf::table.filter(log_leaf::generation.eq(generation)).filter(log_leaf::position.eq(position));
+    Ok(leaf.select(log_leaf::enqueued).get_result(conn)?)
+}
+
+/// Where events stand in a generation, those that have a place.
+///
+/// # Errors
+/// What the database says.
+pub fn positions(conn: &mut Conn, generation: i64, events: &[i64]) -> Result<HashMap<i64, i64>> {
+    let rows: Vec<(Option<i64>, i64)> = log_leaf::table
+        .filter(log_leaf::generation.eq(generation))
+        .filter(log_leaf::enqueued.eq_any(events.iter().map(|n| Some(*n)).collect::<Vec<_>>()))
+        .select((log_leaf::enqueued, log_leaf::position))
+        .load(conn)?;
+    Ok(rows.into_iter().filter_map(|(event, position)| Some((event?, position))).collect())
+}
+
+/// Where events stand in the newest generation, those that have a place.
+///
+/// # Errors
+/// What the database says.
+pub fn places(conn: &mut Conn, events: &[i64]) -> Result<HashMap<i64, i64>> {
+    match newest_generation(conn)? {
+        Some(generation) => positions(conn, generation, events),
+        None => Ok(HashMap::new()),
+    }
+}
+
+/// The newest generation's number; none before the log was first brought up to date.
+///
+/// # Errors
+/// What the database says.
+pub fn newest_generation(conn: &mut Conn) -> Result<Option<i64>> {
+    Ok(log_generation::table.select(diesel::dsl::max(log_generation::generation)).get_result(conn)?)
 }

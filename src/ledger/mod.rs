@@ -5,12 +5,18 @@
 //! global head.
 pub mod checkpoint;
 pub mod event;
+pub mod export;
 pub mod guard;
+pub mod http;
+pub mod inspect;
 mod lease;
 pub mod log;
+pub mod proof;
 pub mod pulse;
 pub mod sequencer;
 pub mod tree;
+pub mod verify;
+pub mod verify_database;
 
 use crate::{
     Error, Result,

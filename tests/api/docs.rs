@@ -9,7 +9,7 @@ use std::{
     process::Command,
 };
 
-on_both_engines!(the_walk_of_the_api_document_works_as_written);
+on_both_engines!(the_walk_of_the_api_document_works_as_written, the_ledger_is_verified_by_hand);
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -96,6 +96,51 @@ fn the_walk_of_the_api_document_works_as_written(app: &TestApp) {
     let moves = administrator.get(&format!("/v1/discoveries/{}/transitions", first["id"].as_str().unwrap())).body;
     let moves: Vec<_> = moves["data"].as_array().unwrap().iter().rev().map(|m| m["move"].as_str().unwrap()).collect();
     assert_eq!(moves, ["advance", "advance", "hand_off", "advance", "return_to_bench"]);
+}
+
+fn the_ledger_is_verified_by_hand(app: &TestApp) {
+    let ada = app.scientist("Ada Okafor", app.lab("Motor Neuron Lab"));
+    let lab = ada.get("/v1/me").expect(200).body["organizations"][0]["id"].clone();
+    for n in 0..9 {
+        let new =
+            serde_json::json!({ "title": format!("A \"quoted\" näme \\ {n}"), "modality": "device", "lab_id": lab });
+        ada.post("/v1/discoveries", new).expect(201);
+    }
+    super::ledger::settled(app);
+    let key = app.read(benchside::ledger::log::generations).pop().unwrap().verifier;
+    let script = blocks(&text("docs/ledger.md"), "sh").concat();
+    let by_hand = |script: &str, index: &str| {
+        let mut run = Command::new("bash");
+        run.args(["-euo", "pipefail", "-c", script]).env_clear();
+        let known = [("PATH", std::env::var("PATH").unwrap()), ("TMPDIR", app.folder.display().to_string())];
+        run.envs(known).envs([("BASE", &*app.base), ("TOKEN", &ada.token), ("KEY", &key), ("INDEX", index)]);
+        let done = run.output().unwrap();
+        let said = String::from_utf8_lossy(&done.stdout).into_owned();
+        (done.status.success(), said, String::from_utf8_lossy(&done.stderr).into_owned())
+    };
+    for index in ["2", "5", "10"] {
+        let (ok, said, complained) = by_hand(&script, index);
+        assert!(ok, "{said}{complained}");
+        let shown = [
+            "Signature Verified Successfully",
+            "the checkpoint is of benchside/",
+            "the log contains the leaf",
+            "the payload is the one that was recorded",
+        ];
+        for line in shown {
+            assert!(said.contains(line), "{line} is not in {said}{complained}");
+        }
+    }
+    // A check that cannot fail proves nothing.
+    for (whole, forged) in [
+        ("cat leaf; echo", "sed -i s/created/revised/ leaf"),
+        ("head -n 3 checkpoint > signed", "head -n 3 checkpoint | sed s/^1/2/ > signed"),
+        ("text payload > payload", "text payload | sed s/device/digital/ > payload"),
+    ] {
+        assert!(script.contains(whole), "{whole} stands there no more");
+        let (ok, said, _) = by_hand(&script.replacen(whole, forged, 1), "5");
+        assert!(!ok, "{forged}: {said}");
+    }
 }
 
 /// The rows of the table under this header, cells without their backticks.

@@ -13,6 +13,7 @@ mod hostile;
 mod housekeeping;
 mod idempotency;
 mod invitations;
+mod ledger;
 mod lifecycle;
 mod matrix;
 mod oidc;

@@ -37,6 +37,10 @@ table! {
         [Organization, Person, Lifecycle, Discovery, Trial, Finding, Insight, Pairing, Transfer]
         "Reading takes a role.": Any [Scientist, Clinician, Administrator, Partner, Auditor];
     }
+    /// Read the log itself: its leaves and its tree.
+    ReadLog = "read_log" {
+        [] "The log itself is for auditors and administrators.": Any [Administrator, Auditor];
+    }
     /// Read a person's e-mail address and roles, and look people up by them.
     ReadPrivate = "read_private" {
         [Person] "E-mail addresses and roles are for the person and administrators.":

@@ -12,8 +12,10 @@ use uuid::Uuid;
 on_both_engines!(every_act_is_for_whom_it_is);
 
 /// Sends the request of a line about the record with this id.
-fn send(who: &Actor, operation: &Operation, id: &str, body: &Value) -> Reply {
+fn send(stage: &Stage, who: &Actor, operation: &Operation, id: &str, body: &Value) -> Reply {
     let path = operation.path.replace("{id}", id).replace("{name}", "translational").replace("{version}", "1");
+    let path = if path.contains("{index}") { path.replace("{index}", &stage.leaf_of(id)) } else { path };
+    let path = path.replace("{level}", "entries").replace("{number}", "000.p/1");
     assert!(!path.contains('{'), "{}: say what stands in {path}", operation.id);
     match &operation.media {
         Some(media) => {
@@ -29,7 +31,7 @@ fn check(stage: &Stage, operation: &Operation, act: &Act) -> usize {
     let line = stage.each(&outcomes(act.cells));
     for (name, who, outcome) in &line {
         let what = format!("{} on `{}` by {name}, with {}", operation.id, act.on, (act.body)(stage, who, &id));
-        let ask = |id: &str| send(who, operation, id, &(act.body)(stage, who, id));
+        let ask = |id: &str| send(stage, who, operation, id, &(act.body)(stage, who, id));
         let reply = ask(&id);
         match outcome {
             Outcome::Allowed => {

@@ -1,0 +1,326 @@
+//! The log in its order: places, checkpoints, proofs, the guard; and that whatever was done to it is found.
+mod damage;
+mod outside;
+
+use crate::support::{Actor, Node, TestApp, on_both_engines};
+use benchside::{
+    app::Clock,
+    db::{Conn, Purpose},
+    http::edge::Edge,
+    ledger::{
+        checkpoint::Head,
+        event::leaf_hash,
+        log::{self, Generation},
+        proof::Proof,
+        pulse::Published,
+        verify::Report,
+        verify_database,
+    },
+};
+use diesel::connection::SimpleConnection;
+use serde_json::json;
+use std::{
+    collections::BTreeSet,
+    time::{Duration, Instant},
+};
+
+on_both_engines!(
+    every_event_has_its_place_under_a_signed_checkpoint,
+    an_event_is_proved_to_whoever_may_see_it,
+    a_pinned_checkpoint_stays_part_of_the_log,
+    auditors_read_the_log_itself,
+    a_database_that_was_set_back_goes_on_as_a_new_generation,
+    a_forked_log_is_not_signed,
+    two_nodes_give_each_event_one_place,
+);
+
+/// The last checkpoint, once it covers everything that has happened.
+pub fn settled(app: &TestApp) -> Published {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    loop {
+        let (latest, waiting) = app.read(|conn| Ok((log::latest(conn)?, log::any_pending(conn)?)));
+        if let (Some(latest), false, Ok(shown)) = (latest, waiting, app.app.pulse.latest())
+            && *shown == latest
+        {
+            return shown;
+        }
+        assert!(Instant::now() < deadline, "the log is not brought up to date");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+fn generation(app: &TestApp) -> Generation {
+    app.read(log::generations).pop().unwrap()
+}
+
+fn verified(app: &TestApp) -> Report {
+    app.read(|conn| verify_database::verify(conn, None, None))
+}
+
+#[track_caller]
+fn sound(app: &TestApp) -> Report {
+    let report = verified(app);
+    assert!(report.is_clean(), "{:#?}", report.faults);
+    report
+}
+
+/// Some history of one lab.
+fn some_history(app: &TestApp, discoveries: usize) -> Actor {
+    let lab = app.lab("Motor Neuron Lab");
+    let ada = app.scientist("Ada Okafor", lab);
+    for n in 0..discoveries {
+        let new = json!({ "title": format!("Finding {n}"), "modality": "device", "lab_id": lab, "visibility": "confidential" });
+        let made = ada.post("/v1/discoveries", new).expect(201);
+        let path = format!("/v1/discoveries/{}", made.id());
+        ada.patch(&path, 1, json!({ "trl": 4 })).expect(200);
+        let evidence = json!([{ "kind": "doi", "value": "10.1038/s41586-020-2649-2" }]);
+        ada.moves(&path, json!({ "to": "validated", "evidence": evidence })).expect(201);
+    }
+    ada
+}
+
+fn every_event_has_its_place_under_a_signed_checkpoint(app: &TestApp) {
+    some_history(app, 5);
+    let checkpoint = settled(app);
+    let head = Head::verify(&checkpoint.note, &generation(app).verifier).unwrap();
+    let report = sound(app);
+    assert_eq!((head.size, head.root), (checkpoint.size, hex::decode(&report.root).unwrap().try_into().unwrap()));
+    // An organization, a person, and three versions of each discovery.
+    assert_eq!((report.size, report.waiting), (2 + 15, 0));
+    let size = i64::try_from(report.size).unwrap();
+    let events = app.read(move |conn| log::events_from(conn, 1, 0, size + 1));
+    assert_eq!(events.iter().map(|(position, _)| *position).collect::<Vec<_>>(), (0..size).collect::<Vec<_>>());
+    assert_eq!(events.iter().map(|(_, leaf)| leaf.enqueued.unwrap()).collect::<BTreeSet<_>>().len(), events.len());
+}
+
+fn an_event_is_proved_to_whoever_may_see_it(app: &TestApp) {
+    let ada = some_history(app, 1);
+    let (auditor, stranger) = (app.auditor("Audrey Stone"), app.scientist("Bea Lind", app.lab("Another Lab")));
+    let checkpoint = settled(app);
+    let verifier = generation(app).verifier;
+    let discovery = ada.get("/v1/discoveries").expect(200).body["data"][0]["id"].as_str().unwrap().to_owned();
+    let history = ada.get(&format!("/v1/discoveries/{discovery}/history")).expect(200);
+    let entries = history.body["data"].as_array().unwrap();
+    assert_eq!(entries.len(), 3);
+    for entry in entries {
+        let path = entry["proof"].as_str().unwrap();
+        assert_eq!(path, format!("/v1/ledger/events/{}/proof", entry["leaf_index"]));
+        for who in [&ada, &auditor] {
+            let proof = who.get(path).expect(200).body;
+            assert_eq!(proof["event_id"], entry["event_id"]);
+            let leaf = proof["leaf"].as_str().unwrap();
+            let parsed: Proof = proof["proof"].as_str().unwrap().parse().unwrap();
+            let head = parsed.check(leaf_hash(leaf.as_bytes()), &verifier).unwrap();
+            assert_eq!((head.size, json!(parsed.index)), (checkpoint.size, entry["leaf_index"].clone()));
+            let salt: [u8; 32] = hex::decode(proof["salt"].as_str().unwrap()).unwrap().try_into().unwrap();
+            let payload = proof["payload"].as_str().unwrap();
+            let commit = hex::encode(benchside::ledger::event::commitment(&salt, payload.as_bytes()));
+            assert!(leaf.contains(&commit) && payload.contains(&discovery));
+        }
+        stranger.get(path).refused(404, "not_found");
+    }
+    // Beyond the log, and what is no number as programs write it.
+    for none in ["999999", "01", "-1", "1.0", "9223372036854775808", "x"] {
+        auditor.get(&format!("/v1/ledger/events/{none}/proof")).refused(404, "not_found");
+    }
+    // Of a person anybody sees an event, and not what it holds of their address.
+    let of_person = ada.get(&format!("/v1/people/{}/history", ada.id.0)).expect(200).body["data"][0]["proof"].clone();
+    assert!(ada.get(of_person.as_str().unwrap()).expect(200).body["payload"].is_string());
+    let closed = stranger.get(of_person.as_str().unwrap()).expect(200).body;
+    assert!(closed["payload"].is_null() && closed["salt"].is_null() && closed["leaf"].is_string());
+}
+
+fn a_pinned_checkpoint_stays_part_of_the_log(app: &TestApp) {
+    use tlog_tiles::tlog::{self, Hash};
+    let ada = some_history(app, 2);
+    let pinned = Head::verify(&settled(app).note, &generation(app).verifier).unwrap();
+    let pinned_note = settled(app).note.clone();
+    let lab = ada.get("/v1/me").body["organizations"][0]["id"].clone();
+    for n in 0..3 {
+        let new = json!({ "title": format!("Later {n}"), "modality": "device", "lab_id": lab });
+        ada.post("/v1/discoveries", new).expect(201);
+    }
+    settled(app);
+    let answer = ada.get(&format!("/v1/ledger/consistency?from={}", pinned.size)).expect(200).body;
+    let now = Head::verify(answer["checkpoint"].as_str().unwrap(), &generation(app).verifier).unwrap();
+    let decode = |hash: &serde_json::Value| {
+        let bytes = base64::Engine::decode(&base64::prelude::BASE64_STANDARD, hash.as_str().unwrap()).unwrap();
+        Hash(bytes.try_into().unwrap())
+    };
+    let path: Vec<Hash> = answer["hashes"].as_array().unwrap().iter().map(decode).collect();
+    tlog::check_tree(&path, now.size, Hash(now.root), pinned.size, Hash(pinned.root)).unwrap();
+    assert_eq!(ada.get("/v1/ledger/checkpoint").expect(200).body.as_str().unwrap(), settled(app).note);
+    let report = app.read(move |conn| verify_database::verify(conn, None, Some(&pinned_note)));
+    assert!(report.is_clean(), "{:#?}", report.faults);
+    for (query, code) in
+        [("", "required"), ("?from=3&to=2", "out_of_range"), ("?from=-1", "out_of_range"), ("?from=x", "invalid_value")]
+    {
+        let problem = ada.get(&format!("/v1/ledger/consistency{query}")).refused(422, "invalid");
+        assert!(
+            problem["errors"].as_array().unwrap().iter().any(|e| e["code"] == code || code == "invalid_value"),
+            "{problem:#}"
+        );
+    }
+    assert_eq!(ada.get("/v1/ledger/consistency?from=0").expect(200).body["hashes"], json!([]));
+}
+
+/// As an outsider does: from the tiles alone.
+fn auditors_read_the_log_itself(app: &TestApp) {
+    let ada = some_history(app, 100);
+    let auditor = app.auditor("Audrey Stone");
+    let checkpoint = settled(app);
+    assert!(checkpoint.size > 256);
+    let rest = checkpoint.size - 256;
+    let bytes = |path: String| raw(&auditor, &path);
+    let mut leaves = bytes("/v1/ledger/tile/entries/000".into());
+    leaves.extend(bytes(format!("/v1/ledger/tile/entries/001.p/{rest}")));
+    let mut hashes = Vec::new();
+    let mut left = &leaves[..];
+    while let Some((length, after)) = left.split_first_chunk::<2>() {
+        let (leaf, after) = after.split_at(u16::from_be_bytes(*length).into());
+        hashes.extend(leaf_hash(leaf));
+        left = after;
+    }
+    assert_eq!(hashes.len() as u64, checkpoint.size * 32);
+    let mut level_0 = bytes("/v1/ledger/tile/0/000".into());
+    level_0.extend(bytes(format!("/v1/ledger/tile/0/001.p/{rest}")));
+    assert!(level_0 == hashes);
+    assert_eq!(bytes("/v1/ledger/tile/1/000.p/1".into()).len(), 32);
+    for beyond in [
+        "0/001",
+        "0/002.p/1",
+        "1/000",
+        "2/000.p/1",
+        "entries/001",
+        "64/000",
+        "0/x001/000",
+        "0/0",
+        "00/000",
+        "entries",
+        "a/000",
+    ] {
+        auditor.get(&format!("/v1/ledger/tile/{beyond}")).refused(404, "not_found");
+    }
+    ada.get("/v1/ledger/tile/0/000").refused(403, "not_permitted");
+}
+
+fn raw(who: &Actor, path: &str) -> Vec<u8> {
+    let mut answer = ureq::get(format!("{}{path}", who.base))
+        .header("authorization", format!("Bearer {}", who.token))
+        .call()
+        .unwrap();
+    assert_eq!(answer.headers()["content-type"], "application/octet-stream");
+    answer.body_mut().read_to_vec().unwrap()
+}
+
+/// A node on the same database after the one before has ended.
+fn next_node(app: &TestApp) -> Node {
+    app.app.db.close();
+    app.node(Edge { rate_limit: 0, ..Edge::default() }, Clock::system())
+}
+
+fn wait_for(node: &Node, what: impl Fn(&Published) -> bool) -> Published {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    loop {
+        if let Ok(shown) = node.app.pulse.latest()
+            && what(&shown)
+        {
+            return shown;
+        }
+        assert!(Instant::now() < deadline, "the log is not brought up to date: {:?}", node.app.pulse.latest());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// Does what the triggers of the log refuse.
+fn by_force(url: &str, statements: &[&str]) {
+    let mut conn = Conn::open(&url.parse().unwrap(), Purpose::Write).unwrap();
+    damage::unlock(&mut conn);
+    for statement in statements {
+        conn.batch_execute(statement).unwrap();
+    }
+    damage::lock(&mut conn);
+}
+
+fn a_database_that_was_set_back_goes_on_as_a_new_generation(app: &TestApp) {
+    some_history(app, 3);
+    let before = settled(app);
+    let checkpoints = app.read(|conn| log::checkpoints_after(conn, 1, 0, 1000));
+    let kept = checkpoints.iter().map(|c| c.size).filter(|size| *size < before.size).max().unwrap();
+    app.app.db.close();
+    // As an older backup has it: the events after that checkpoint never were.
+    let last = format!("(SELECT enqueued FROM log_leaf WHERE position >= {kept})");
+    by_force(
+        &app.url,
+        &[
+            &format!(
+                "CREATE TABLE lost AS SELECT enqueued, record_id, record_version FROM event WHERE enqueued IN {last}"
+            ),
+            "DELETE FROM log_leaf WHERE enqueued IN (SELECT enqueued FROM lost)",
+            "DELETE FROM event_mention WHERE event_id IN (SELECT id FROM event WHERE enqueued IN (SELECT enqueued FROM lost))",
+            "DELETE FROM event WHERE enqueued IN (SELECT enqueued FROM lost)",
+            "DELETE FROM discovery WHERE id IN (SELECT record_id FROM lost)",
+            &format!("DELETE FROM log_node WHERE number >= {}", tlog_tiles::tlog::stored_hash_count(kept)),
+            &format!("DELETE FROM log_checkpoint WHERE size > {kept}"),
+            "DROP TABLE lost",
+        ],
+    );
+    let node = next_node(app);
+    let now = wait_for(&node, |shown| shown.generation == 2);
+    let origin = Head::read(&now.note).unwrap().origin;
+    assert!(origin.ends_with("/2"), "{origin}");
+    assert_eq!(now.size, kept + 1, "what was kept, behind a leaf that says how it went on");
+    let mut conn = Conn::open(&app.url.parse().unwrap(), Purpose::Read).unwrap();
+    let first = log::entries(&mut conn, 2, 0, 1).unwrap().pop().unwrap();
+    let first: serde_json::Value = serde_json::from_slice(&first).unwrap();
+    assert_eq!((first["action"].as_str(), first["seen"].as_str()), (Some("continued"), Some(&*before.note)));
+    assert!(first["kept"].as_str().unwrap().contains(&format!("\n{kept}\n")));
+    let report = verify_database::verify(&mut conn, None, None).unwrap();
+    let faults: Vec<_> = report.faults.iter().filter(|f| f.kind.as_str() != "record_changed").collect();
+    assert!(faults.is_empty(), "{faults:#?}");
+}
+
+fn a_forked_log_is_not_signed(app: &TestApp) {
+    some_history(app, 3);
+    let before = settled(app);
+    app.app.db.close();
+    // Another history of the same length, as whoever holds the database could write it, were it not for the guard.
+    let older = before.size - 1;
+    let number = tlog_tiles::tlog::stored_hash_index(0, older);
+    let zeros = if app.url.starts_with("sqlite") { "zeroblob(32)" } else { "decode(repeat('00', 32), 'hex')" };
+    by_force(&app.url, &[&format!("UPDATE log_node SET hash = {zeros} WHERE number = {number}")]);
+    let node = next_node(app);
+    std::thread::sleep(Duration::from_millis(600));
+    let who = node.app.pulse.latest().unwrap_err();
+    assert_eq!(who.code().as_str(), "ledger_halted");
+    let mut conn = Conn::open(&app.url.parse().unwrap(), Purpose::Read).unwrap();
+    assert_eq!(log::latest(&mut conn).unwrap().unwrap(), *before, "nothing more was signed");
+}
+
+fn two_nodes_give_each_event_one_place(app: &TestApp) {
+    let other = app.node(Edge { rate_limit: 0, ..Edge::default() }, Clock::system());
+    let lab = app.lab("Motor Neuron Lab");
+    let ada = app.scientist("Ada Okafor", lab);
+    std::thread::scope(|scope| {
+        for node in 0..2 {
+            let who = if node == 0 { ada.clone() } else { ada.at(&other) };
+            for _ in 0..4 {
+                let who = who.clone();
+                scope.spawn(move || {
+                    for n in 0..25 {
+                        let new = json!({ "title": format!("T {n}"), "modality": "device", "lab_id": lab });
+                        // Two processes take turns at a SQLite file: whoever is not begun in time asks again.
+                        let mut reply = who.post("/v1/discoveries", new.clone());
+                        while reply.status == 503 {
+                            reply = who.post("/v1/discoveries", new.clone());
+                        }
+                        reply.expect(201);
+                    }
+                });
+            }
+        }
+    });
+    let checkpoint = settled(app);
+    wait_for(&other, |shown| **shown == *checkpoint);
+    assert_eq!(sound(app).size, 2 + 200);
+}

@@ -1,0 +1,138 @@
+//! The log outside of the service: exports, proofs in files, the command.
+use super::{generation, settled, some_history};
+use crate::support::{TestApp, on_both_engines};
+use benchside::ledger::{export, verify::FaultKind};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+on_both_engines!(an_export_is_checked_byte_by_byte, the_command_exports_verifies_and_proves);
+
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() { found.extend(files(&path)) } else { found.push(path) }
+    }
+    found.sort();
+    found
+}
+
+fn an_export_is_checked_byte_by_byte(app: &TestApp) {
+    some_history(app, 100);
+    let checkpoint = settled(app);
+    let (verifier, folder) = (generation(app).verifier, app.folder.join("export"));
+    let (to, stored) = (folder.clone(), checkpoint.clone());
+    app.read(move |conn| export::write(conn, &stored, &to));
+    let clean = export::verify(&folder, &verifier, Some(&checkpoint.note)).unwrap();
+    assert!(clean.is_clean() && clean.size == checkpoint.size, "{:#?}", clean.faults);
+    let found = files(&folder);
+    assert_eq!(found.len(), 6, "a checkpoint, two tiles of leaves, three of hashes: {found:?}");
+    for trial in 0..200 {
+        let path = fastrand::choice(&found).unwrap();
+        let bytes = fs::read(path).unwrap();
+        let at = fastrand::usize(0..bytes.len());
+        let mut damaged = bytes.clone();
+        match trial % 4 {
+            0 | 1 => damaged[at] ^= 1 << fastrand::u8(0..8),
+            2 => drop(damaged.remove(at)),
+            _ => damaged.insert(at, fastrand::u8(..)),
+        }
+        if damaged == bytes {
+            continue;
+        }
+        fs::write(path, &damaged).unwrap();
+        match export::verify(&folder, &verifier, None) {
+            Ok(report) => {
+                assert!(!report.is_clean(), "trial {trial}: byte {at} of {} ", path.display());
+                assert!(report.faults[0].index.is_some(), "{:#?}", report.faults);
+                let in_leaves = path.to_string_lossy().contains("entries/000");
+                if let (true, Some(expected)) = (in_leaves && trial % 4 < 2, leaf_at(&bytes, at)) {
+                    assert_eq!(report.faults[0].index, Some(expected), "byte {at}: {:#?}", &report.faults[..1]);
+                }
+            }
+            // A checkpoint that is no text any more cannot even be read.
+            Err(e) => assert!(e.to_string().contains("checkpoint"), "{e}"),
+        }
+        fs::write(path, &bytes).unwrap();
+    }
+    for path in &found[1..] {
+        let bytes = fs::read(path).unwrap();
+        fs::remove_file(path).unwrap();
+        let report = export::verify(&folder, &verifier, None).unwrap();
+        assert!(report.faults.iter().any(|f| f.what.contains("missing")), "{}: {:#?}", path.display(), report.faults);
+        fs::write(path, bytes).unwrap();
+    }
+    fs::write(folder.join("tile/0/007"), [0; 32]).unwrap();
+    let report = export::verify(&folder, &verifier, None).unwrap();
+    assert_eq!(report.faults[0].kind, FaultKind::FileUnexpected);
+}
+
+/// The leaf that a byte of the first entry tile belongs to; none where it is a length, which moves all that follows.
+fn leaf_at(bytes: &[u8], at: usize) -> Option<u64> {
+    let (mut from, mut index) = (0, 0);
+    while from < bytes.len() {
+        let end = from + 2 + usize::from(u16::from_be_bytes([bytes[from], bytes[from + 1]]));
+        if at < end {
+            return (at >= from + 2).then_some(index);
+        }
+        (from, index) = (end, index + 1);
+    }
+    None
+}
+
+fn the_command_exports_verifies_and_proves(app: &TestApp) {
+    some_history(app, 2);
+    let checkpoint = settled(app);
+    let folder = app.folder.join("export");
+    let ledger = |args: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_benchside"));
+        command
+            .arg("ledger")
+            .args(args)
+            .env("BENCHSIDE_DATABASE", &app.url)
+            .env("BENCHSIDE_KEYS", app.folder.join("keys"));
+        let done = command.output().unwrap();
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        (done.status.success(), text(done.stdout), text(done.stderr))
+    };
+    let path = folder.to_str().unwrap();
+    let (ok, said, why) = ledger(&["export", path]);
+    assert!(ok && said.contains(&format!("{} leaves", checkpoint.size)), "{said}{why}");
+    let pin = app.folder.join("pinned");
+    fs::write(&pin, &checkpoint.note).unwrap();
+    for args in [vec!["verify"], vec!["verify", path], vec!["verify", "--checkpoint", pin.to_str().unwrap()]] {
+        let (ok, said, why) = ledger(&args);
+        assert!(ok && said.contains(&format!("{} leaves", checkpoint.size)), "{args:?}: {said}{why}");
+    }
+    let (ok, said, _) = ledger(&["verify", "--json"]);
+    let report: serde_json::Value = serde_json::from_str(&said).unwrap();
+    assert!(ok && report["faults"] == serde_json::json!([]) && report["size"] == checkpoint.size);
+    let (_, key, _) = ledger(&["key"]);
+    assert_eq!(key.trim(), generation(app).verifier);
+    let (_, status, _) = ledger(&["status"]);
+    assert!(status.contains(&format!("size        {}", checkpoint.size)), "{status}");
+    let (ok, proof, why) = ledger(&["prove", "3"]);
+    assert!(ok, "{why}");
+    let file = app.folder.join("proof.json");
+    fs::write(&file, &proof).unwrap();
+    let (ok, said, why) = ledger(&["check-proof", file.to_str().unwrap(), "--key", key.trim()]);
+    assert!(ok && said.contains("at index 3") && said.contains("The payload is the one"), "{said}{why}");
+    let event = serde_json::from_str::<serde_json::Value>(&proof).unwrap()["event_id"].as_str().unwrap().to_owned();
+    assert_eq!(ledger(&["prove", &event]).1, proof);
+    fs::write(&file, proof.replacen("\\\"action\\\":\\\"", "\\\"action\\\":\\\"x", 1)).unwrap();
+    let (ok, _, why) = ledger(&["check-proof", file.to_str().unwrap(), "--key", key.trim()]);
+    assert!(!ok && why.contains("not proved"), "{why}");
+    let entries = folder.join("tile/entries").join(format!("000.p/{}", checkpoint.size));
+    let mut bytes = fs::read(&entries).unwrap();
+    let last = bytes.len() - 5;
+    bytes[last] ^= 1;
+    fs::write(&entries, bytes).unwrap();
+    let (ok, said, why) = ledger(&["verify", path]);
+    assert!(
+        !ok && said.contains(&format!("index {}", checkpoint.size - 1)) && why.contains("not sound"),
+        "{said}{why}"
+    );
+}
