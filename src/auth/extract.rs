@@ -21,7 +21,11 @@ use crate::{
     ledger::Context,
     vocabulary::RecordKind,
 };
-use actix_web::{FromRequest, HttpRequest, HttpResponse, dev, http::header, web};
+use actix_web::{
+    FromRequest, HttpRequest, HttpResponse, dev,
+    http::{Method, header},
+    web,
+};
 use futures_util::future::LocalBoxFuture;
 use serde_json::Value;
 use std::{marker::PhantomData, net::IpAddr, ops::Deref};
@@ -211,15 +215,19 @@ fn kind_of_path(path: &str) -> Option<RecordKind> {
     RecordKind::ALL.iter().copied().find(|kind| kind.plural() == plural)
 }
 
-/// What needs somebody who signed in: how people get in, and signatures.
-const BY_SESSION_ONLY: &[&str] = &["/v1/auth/", "/v1/signatures/"];
+/// Whether it needs somebody who signed in: how people get in, and signatures. A revision of a person may be of what they
+/// know alone, so that is asked where its body is read.
+fn is_by_session_only(method: &Method, path: &str) -> bool {
+    let of_people = kind_of_path(path) == Some(RecordKind::Person) && !method.is_safe() && *method != Method::PATCH;
+    of_people || ["/v1/auth/", "/v1/signatures/"].iter().any(|part| path.starts_with(part))
+}
 
 /// 403 where the token was not made for this.
 fn refuse_out_of_scope(request: &HttpRequest, who: &Principal) -> Result<()> {
     // As it was routed: in the path as sent any letter may stand percent-encoded.
     let path = request.match_info().as_str();
-    if who.session.is_none() && BY_SESSION_ONLY.iter().any(|part| path.starts_with(part)) {
-        return Err(Error::not_permitted("This token cannot do that: sign in."));
+    if is_by_session_only(request.method(), path) {
+        who.must_have_signed_in()?;
     }
     let access = if request.method().is_safe() { Access::Read } else { Access::Write };
     // Many moves may be of several kinds: each is asked about on its own.
