@@ -123,9 +123,7 @@ fn make_one(
     checked: Option<Checked>,
 ) -> Result<Answer> {
     let OneMove { record, version, transition } = fault::read(item.clone())?;
-    if !who.scope.allows(Some(record.kind), Access::Write) {
-        return Err(Error::not_permitted("This token was not made for that."));
-    }
+    who.scope.must_allow(Some(record.kind), Access::Write)?;
     let if_match = IfMatch::OneOf(vec![Some(version.0)]);
     let asked = Asked { key: Key::Id(record.id.0), if_match, body: transition };
     let made = match record.kind {
