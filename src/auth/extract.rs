@@ -157,14 +157,21 @@ fn bearer(request: &HttpRequest) -> Option<&str> {
 
 async fn authenticate(request: &HttpRequest, app: &web::Data<App>) -> Result<Principal> {
     let (token, at) = (bearer(request).ok_or_else(unauthenticated)?, app.clock.now());
-    let found = if let Some(personal) = OpaqueToken::presented(OpaqueToken::PERSONAL, token) {
-        by_personal_token(app, personal, at).await?
-    } else if let Some(claims) = claims_of(app, token, at).await {
+    let personal = OpaqueToken::presented(OpaqueToken::PERSONAL, token);
+    if personal.is_none()
+        && let Some(claims) = claims_of(app, token, at).await
+    {
         let (person, session) = (PersonId::of(claims.sub), SessionId::of(claims.sid));
-        app.db.read(move |conn| session::store::principal(conn, person, session, at)).await?
-    } else {
-        of_provider(request, app, token).await?
+        let found = app.db.read(move |conn| session::store::principal(conn, person, session, at)).await?;
+        return found.ok_or_else(unauthenticated);
+    }
+    let found = match personal {
+        Some(personal) => by_personal_token(app, personal, at).await?,
+        None => of_provider(request, app, token).await?,
     };
+    if let Some(limit) = &app.rate_limit {
+        limit.note(token, found.as_ref().map(|who| who.id));
+    }
     found.ok_or_else(unauthenticated)
 }
 
@@ -283,11 +290,15 @@ pub enum Caller {
     Address(IpAddr),
 }
 
-/// Who asks, as far as can be told without the database: a bad token counts against the address it comes from.
+/// Who asks, as far as can be told without the database: a bad token counts against the address it comes from, and so does
+/// a token that is not signed by us when it first comes.
 pub fn caller_key(request: &HttpRequest, app: &App) -> Caller {
-    let claims = bearer(request).and_then(|token| app.tokens.verify(token, app.clock.now().utc()));
-    match claims {
-        Some(claims) => Caller::Person(PersonId::of(claims.sub)),
+    let whose = |token: &str| match app.tokens.verify(token, app.clock.now().utc()) {
+        Some(claims) => Some(PersonId::of(claims.sub)),
+        None => app.rate_limit.as_ref()?.holder(token),
+    };
+    match bearer(request).and_then(whose) {
+        Some(person) => Caller::Person(person),
         None => Caller::Address(subscriber(app.edge.address_of(request))),
     }
 }
