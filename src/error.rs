@@ -153,8 +153,7 @@ impl Error {
     }
     /// The connection is gone: the thread that owns it opens another.
     pub fn lost_connection(&self) -> bool {
-        let (Self::Database(e) | Self::NotCommitted(e)) = self else { return false };
-        matches!(**e, Diesel::DatabaseError(DatabaseErrorKind::ClosedConnection, _) | Diesel::BrokenTransactionManager)
+        matches!(self, Self::Database(e) | Self::NotCommitted(e) if is_lost(e))
     }
     /// Another transaction held a row for longer than this one would wait (PostgreSQL 55P03, known by its message as
     /// deadlocks are).
@@ -208,12 +207,26 @@ impl Error {
             Self::LogHalted(_) => {
                 "Records can be read and changed; their events wait for their place in the log.".into()
             }
+            // The server may have committed before its answer was lost.
+            Self::NotCommitted(e) if is_lost(e) => {
+                "It is not known whether this was kept: read the record again, or repeat under the same Idempotency-Key."
+                    .into()
+            }
             Self::Panicked | Self::NotCommitted(_) | Self::Open(_) | Self::Database(_) | Self::Internal(_) => {
                 "Nothing was changed. The request id finds the cause in the log.".into()
             }
         };
         problem.insert("detail".into(), json!(detail));
         problem
+    }
+}
+
+/// A commit on a connection that is gone cannot be rolled back either: diesel says both.
+fn is_lost(e: &Diesel) -> bool {
+    match e {
+        Diesel::DatabaseError(DatabaseErrorKind::ClosedConnection, _) | Diesel::BrokenTransactionManager => true,
+        Diesel::RollbackErrorOnCommit { commit_error, .. } => is_lost(commit_error),
+        _ => false,
     }
 }
 

@@ -18,20 +18,21 @@ pub const BATCH: i64 = 1000;
 
 /// How long what is over is kept, in days: sessions and personal tokens.
 const ACCESS_DAYS: i64 = 7;
-/// The same for challenges to sign, invitations and sign-ins at a provider that were not finished.
+/// The same for challenges to sign and invitations.
 const ASKED_DAYS: i64 = 1;
 /// How long it is known who signed in when, in days.
 const SIGN_IN_DAYS: i64 = 400;
 
 type Forget = fn(&mut Conn, Time, i64) -> Result<usize>;
 
-/// What is forgotten, and so many days after what moment; a challenge after the sign-in that names it.
+/// What is forgotten, and so many days after it was over. Sign-ins at a provider that were not finished go at once: each
+/// is over minutes after the challenge it may name, and must be gone when that goes a day later.
 const SWEPT: &[(&str, i64, Forget)] = &[
     ("idempotency", 0, idempotency::store::forget),
     ("session", ACCESS_DAYS, session::store::forget),
     ("personal_token", ACCESS_DAYS, personal::store::forget),
     ("invitation", ASKED_DAYS, invitation::store::forget),
-    ("oidc_login", ASKED_DAYS, oidc::store::forget),
+    ("oidc_login", 0, oidc::store::forget),
     ("signature_challenge", ASKED_DAYS, signature::store::forget),
     ("sign_in", SIGN_IN_DAYS, person::store::forget_sign_ins),
 ];
@@ -53,28 +54,28 @@ async fn sweep_now_and_then(app: &App) {
     let mut ticks = tokio::time::interval(SWEEP_EVERY);
     loop {
         ticks.tick().await;
-        if let Err(error) = sweep(app).await {
-            tracing::warn!(%error, "not everything that is over was forgotten: the next sweep tries again");
+        sweep(app).await;
+    }
+}
+
+/// Forgets everything that is over. What one table is not rid of, the next sweep tries again; the others do not wait.
+pub async fn sweep(app: &App) {
+    for (table, days, forget) in SWEPT {
+        let before = app.clock.now().plus_days(-days);
+        if let Err(error) = sweep_one(app, table, before, *forget).await {
+            tracing::warn!(table, %error, "not everything that is over was forgotten");
         }
     }
 }
 
-/// Forgets everything that is over.
-///
-/// # Errors
-/// What the store says; the rest is left for the next time.
-pub async fn sweep(app: &App) -> Result<()> {
-    for (table, days, forget) in SWEPT {
-        let before = app.clock.now().plus_days(-days);
-        loop {
-            let forgotten = app.db.write(move |conn| forget(conn, before, BATCH)).await?;
-            if forgotten > 0 {
-                tracing::debug!(table, forgotten, "what was over is forgotten");
-            }
-            if i64::try_from(forgotten).is_ok_and(|n| n < BATCH) {
-                break;
-            }
+async fn sweep_one(app: &App, table: &str, before: Time, forget: Forget) -> Result<()> {
+    loop {
+        let forgotten = app.db.write(move |conn| forget(conn, before, BATCH)).await?;
+        if forgotten > 0 {
+            tracing::debug!(table, forgotten, "what was over is forgotten");
+        }
+        if i64::try_from(forgotten).is_ok_and(|n| n < BATCH) {
+            return Ok(());
         }
     }
-    Ok(())
 }

@@ -21,7 +21,11 @@ use crate::{
     ledger::Context,
     vocabulary::RecordKind,
 };
-use actix_web::{FromRequest, HttpRequest, HttpResponse, dev, http::header, web};
+use actix_web::{
+    FromRequest, HttpRequest, HttpResponse, dev,
+    http::{Method, header},
+    web,
+};
 use futures_util::future::LocalBoxFuture;
 use serde_json::Value;
 use std::{marker::PhantomData, net::IpAddr, ops::Deref};
@@ -153,14 +157,21 @@ fn bearer(request: &HttpRequest) -> Option<&str> {
 
 async fn authenticate(request: &HttpRequest, app: &web::Data<App>) -> Result<Principal> {
     let (token, at) = (bearer(request).ok_or_else(unauthenticated)?, app.clock.now());
-    let found = if let Some(personal) = OpaqueToken::presented(OpaqueToken::PERSONAL, token) {
-        by_personal_token(app, personal, at).await?
-    } else if let Some(claims) = claims_of(app, token, at).await {
+    let personal = OpaqueToken::presented(OpaqueToken::PERSONAL, token);
+    if personal.is_none()
+        && let Some(claims) = claims_of(app, token, at).await
+    {
         let (person, session) = (PersonId::of(claims.sub), SessionId::of(claims.sid));
-        app.db.read(move |conn| session::store::principal(conn, person, session, at)).await?
-    } else {
-        of_provider(request, app, token).await?
+        let found = app.db.read(move |conn| session::store::principal(conn, person, session, at)).await?;
+        return found.ok_or_else(unauthenticated);
+    }
+    let found = match personal {
+        Some(personal) => by_personal_token(app, personal, at).await?,
+        None => of_provider(request, app, token).await?,
     };
+    if let Some(limit) = &app.rate_limit {
+        limit.note(token, found.as_ref().map(|who| who.id));
+    }
     found.ok_or_else(unauthenticated)
 }
 
@@ -211,26 +222,26 @@ fn kind_of_path(path: &str) -> Option<RecordKind> {
     RecordKind::ALL.iter().copied().find(|kind| kind.plural() == plural)
 }
 
-/// What needs somebody who signed in: how people get in, and signatures.
-const BY_SESSION_ONLY: &[&str] = &["/v1/auth/", "/v1/signatures/"];
+/// Whether it needs somebody who signed in: how people get in, and signatures. A revision of a person may be of what they
+/// know alone, so that is asked where its body is read.
+fn is_by_session_only(method: &Method, path: &str) -> bool {
+    let of_people = kind_of_path(path) == Some(RecordKind::Person) && !method.is_safe() && *method != Method::PATCH;
+    of_people || ["/v1/auth/", "/v1/signatures/"].iter().any(|part| path.starts_with(part))
+}
 
 /// 403 where the token was not made for this.
 fn refuse_out_of_scope(request: &HttpRequest, who: &Principal) -> Result<()> {
     // As it was routed: in the path as sent any letter may stand percent-encoded.
     let path = request.match_info().as_str();
-    if who.session.is_none() && BY_SESSION_ONLY.iter().any(|part| path.starts_with(part)) {
-        return Err(Error::not_permitted("This token cannot do that: sign in."));
+    if is_by_session_only(request.method(), path) {
+        who.must_have_signed_in()?;
     }
     let access = if request.method().is_safe() { Access::Read } else { Access::Write };
     // Many moves may be of several kinds: each is asked about on its own.
-    let allowed = match path {
-        "/v1/transitions" => who.scope.allows_some(access),
-        path => who.scope.allows(kind_of_path(path), access),
-    };
-    if allowed {
+    if path == "/v1/transitions" && who.scope.allows_some(access) {
         return Ok(());
     }
-    Err(Error::not_permitted("This token was not made for that."))
+    who.scope.must_allow(kind_of_path(path), access)
 }
 
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
@@ -279,11 +290,15 @@ pub enum Caller {
     Address(IpAddr),
 }
 
-/// Who asks, as far as can be told without the database: a bad token counts against the address it comes from.
+/// Who asks, as far as can be told without the database: a bad token counts against the address it comes from, and so does
+/// a token that is not signed by us when it first comes.
 pub fn caller_key(request: &HttpRequest, app: &App) -> Caller {
-    let claims = bearer(request).and_then(|token| app.tokens.verify(token, app.clock.now().utc()));
-    match claims {
-        Some(claims) => Caller::Person(PersonId::of(claims.sub)),
+    let whose = |token: &str| match app.tokens.verify(token, app.clock.now().utc()) {
+        Some(claims) => Some(PersonId::of(claims.sub)),
+        None => app.rate_limit.as_ref()?.holder(token),
+    };
+    match bearer(request).and_then(whose) {
+        Some(person) => Caller::Person(person),
         None => Caller::Address(subscriber(app.edge.address_of(request))),
     }
 }

@@ -14,6 +14,7 @@ use super::{
 use crate::{
     Error, Result,
     app::App,
+    db::columns::Time,
     error::Code,
     fault::{Faults, Text, pointer},
     http::{
@@ -32,6 +33,7 @@ use crate::{
 use actix_web::{HttpRequest, HttpResponse, get, post, web};
 use deserr::{Deserr, IntoValue, Value, ValuePointerRef};
 use serde::Serialize;
+use std::net::IpAddr;
 use utoipa::{
     PartialSchema, ToSchema,
     openapi::{
@@ -72,32 +74,27 @@ async fn login(app: web::Data<App>, request: HttpRequest, body: Body) -> Result<
     let login: Login = body::parse(body.json().await?)?;
     let (now, address) = (app.clock.now(), address_of(&request));
     let folded = login.email.0.trim().to_lowercase();
-    let attempt = app.throttle.attempt(&folded, address, now.utc()).map_err(|t| throttled(&t))?;
-    let known = app.db.read(move |conn| people::credential(conn, &folded)).await?;
-    let hash = known.as_ref().map(|c| c.password_hash.clone());
-    let right = match app.passwords.verify(&login.password, hash.as_deref()).await {
-        Ok(right) => right,
-        Err(e) => {
-            attempt.withdrawn();
-            return Err(password_error(&e));
-        }
-    };
-    let Some(Credential { person_id, password_hash, .. }) = known.as_ref().filter(|c| right && !c.disabled) else {
-        attempt.failed();
-        if let Some(credential) = known {
+    // What anybody may write into a request is kept apart from the accounts of people who signed in.
+    let account = format!("login:{folded}");
+    let guess = async {
+        let known = app.db.read(move |conn| people::credential(conn, &folded)).await?;
+        let right = is_password(&app, &login.password, known.as_ref().map(|c| &*c.password_hash)).await?;
+        let good = known.as_ref().is_some_and(|c| right && !c.disabled);
+        if let Some(credential) = known.as_ref().filter(|_| !good) {
             // Not awaited: an unknown address has nothing to write, and the two must take the same time.
-            let app = app.clone();
+            let (app, person) = (app.clone(), credential.person_id);
             actix_web::rt::spawn(async move {
-                if let Err(e) = note_failure(&app, credential.person_id, address).await {
+                if let Err(e) = note_failure(&app, person, address).await {
                     tracing::error!(error = %e, "a failed sign-in was not noted");
                 }
             });
         }
-        return Err(no_match());
+        Ok(known.filter(|_| good))
     };
-    attempt.succeeded();
-    let (seen, today) = (password_hash.clone(), hash_of_today(&app, &login.password, password_hash).await);
-    let session = beginning(*person_id, Authn::Password, None, &request, address, now);
+    let found = slowed_down(&app, &account, address, now, guess).await?;
+    let Credential { person_id, password_hash: seen, .. } = found.ok_or_else(no_match)?;
+    let today = hash_of_today(&app, &login.password, &seen).await;
+    let session = beginning(person_id, Authn::Password, None, &request, address, now);
     let (person, id) = (session.person_id, session.id);
     let refresh = app
         .db
@@ -175,35 +172,65 @@ pub struct PasswordChange {
 async fn change_password(who: Guard<OwnAccess>, request: HttpRequest, body: Body) -> Result<HttpResponse> {
     http::params::none(&request)?;
     let PasswordChange { current_password, new_password } = body::parse(body.json().await?)?;
-    let app = who.app();
-    // Guesses are slowed down as those at a sign-in are.
-    let account = format!("password:{}", who.id);
-    let attempt = app.throttle.attempt(&account, address_of(&request), who.at.utc()).map_err(|t| throttled(&t))?;
-    let stored = who.read(|conn, who| people::password_hash(conn, who.id)).await?;
-    let seen = match app.passwords.verify(&current_password, stored.as_deref()).await {
-        Ok(right) => stored.filter(|_| right),
-        Err(e) => {
-            attempt.withdrawn();
-            return Err(password_error(&e));
-        }
-    };
-    let Some(seen) = seen else {
-        attempt.failed();
-        return Err(Error::fault("/current_password", "wrong_password", "is not your password"));
-    };
-    attempt.succeeded();
-    let hash = app.passwords.hash(&new_password.0).await.map_err(|e| password_error(&e))?;
+    let seen = own_password(&who, "password", address_of(&request), &current_password).await?;
+    let wrong = || Error::fault("/current_password", "wrong_password", "is not your password");
+    let seen = seen.ok_or_else(wrong)?;
+    let hash = who.app().passwords.hash(&new_password.0).await.map_err(|e| password_error(&e))?;
     who.write(move |conn, who, context| person::change::change_password(conn, context, who, &seen, &hash)).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 
-async fn note_failure(app: &App, person: PersonId, address: std::net::IpAddr) -> Result<()> {
+async fn note_failure(app: &App, person: PersonId, address: IpAddr) -> Result<()> {
     let at = app.clock.now();
     app.db.write(move |conn| people::note_sign_in(conn, person, at, &address.to_string(), false)).await
 }
 
+/// Lets somebody guess at a secret of an account, slowed down. A guess answers what it opened, or nothing where it was
+/// wrong; one that ended in an error was none, and is not counted.
+///
+/// # Errors
+/// 429 for one that came too soon, and what the guess says.
+pub async fn slowed_down<T>(
+    app: &App,
+    account: &str,
+    address: IpAddr,
+    at: Time,
+    guess: impl Future<Output = Result<Option<T>>>,
+) -> Result<Option<T>> {
+    let attempt = app.throttle.attempt(account, address, at.utc()).map_err(|t| throttled(&t))?;
+    let opened = guess.await;
+    match &opened {
+        Ok(Some(_)) => attempt.succeeded(),
+        Ok(None) => attempt.failed(),
+        Err(_) => attempt.withdrawn(),
+    }
+    opened
+}
+
+/// The hash of somebody's own password, if this is it; slowed down by itself for each purpose.
+///
+/// # Errors
+/// 429, 503, and what the database says.
+pub async fn own_password<P>(
+    who: &Guard<P>,
+    purpose: &str,
+    address: IpAddr,
+    password: &Secret,
+) -> Result<Option<String>> {
+    let guess = async {
+        let stored = who.read(|conn, who| people::password_hash(conn, who.id)).await?;
+        let right = is_password(who.app(), password, stored.as_deref()).await?;
+        Ok(stored.filter(|_| right))
+    };
+    slowed_down(who.app(), &format!("{purpose}:{}", who.id), address, who.at, guess).await
+}
+
+async fn is_password(app: &App, password: &Secret, hash: Option<&str>) -> Result<bool> {
+    app.passwords.verify(password, hash).await.map_err(|e| password_error(&e))
+}
+
 /// What a try that came too soon means to a caller.
-pub fn throttled(throttled: &Throttled) -> Error {
+fn throttled(throttled: &Throttled) -> Error {
     let seconds = throttled.retry_after;
     Error::refused(Code::TooManyRequests, format!("Try again in {seconds} seconds.")).with("retry_after", seconds)
 }

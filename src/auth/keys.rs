@@ -156,7 +156,8 @@ impl Keys {
     /// # Errors
     /// As [`Keys::open`], and when a file cannot be removed; a new key that stands by then stays.
     pub fn rotate(dir: &Path, overlap: TimeDelta) -> Result<Rotation, KeysError> {
-        make_folder(dir)?;
+        // What is no folder of keys does not become one by a slip of a path.
+        Self::read(dir)?;
         let _held = lock(dir)?;
         let key = generate()?;
         let made = thumbprint(&key);

@@ -59,6 +59,16 @@ impl Principal {
     pub fn sees_internal(&self) -> bool {
         self.is(Role::Scientist) || self.is(Role::Clinician)
     }
+    /// How people get in is changed by somebody who signed in, never by a script.
+    ///
+    /// # Errors
+    /// 403 for a token without a session.
+    pub fn must_have_signed_in(&self) -> Result<()> {
+        match self.session {
+            Some(_) => Ok(()),
+            None => Err(Error::not_permitted("This token cannot do that: sign in.")),
+        }
+    }
     /// A signature is given by a person who is there, never by a script.
     ///
     /// # Errors

@@ -2,6 +2,7 @@
 //!
 //! A scope only narrows: its holder still needs the role, and still sees what they may see and no more.
 use crate::{
+    Error, Result,
     fault::{CodeOf, Faults, parse_string},
     vocabulary::RecordKind,
 };
@@ -121,6 +122,13 @@ impl Scope {
     pub fn allows(&self, kind: Option<RecordKind>, access: Access) -> bool {
         let Some(grants) = &self.0 else { return true };
         grants.iter().any(|grant| grant.access >= access && (grant.kind.is_none() || grant.kind == kind))
+    }
+    /// That this may be done to records of a kind, or to what belongs to no kind.
+    ///
+    /// # Errors
+    /// 403.
+    pub fn must_allow(&self, kind: Option<RecordKind>, access: Access) -> Result<()> {
+        if self.allows(kind, access) { Ok(()) } else { Err(Error::not_permitted("This token was not made for that.")) }
     }
     /// Whether this may be done to records of some kind at least: what a request on several kinds begins with.
     pub fn allows_some(&self, access: Access) -> bool {

@@ -59,12 +59,6 @@ pub struct Claims {
     pub sub: Uuid,
     /// The session.
     pub sid: Uuid,
-    /// This token.
-    pub jti: Uuid,
-    /// When it was issued, in whole seconds.
-    pub iat: DateTime<Utc>,
-    /// When it stops being good, in whole seconds; at this very moment it is not good any more.
-    pub exp: DateTime<Utc>,
 }
 
 /// The claims as they travel. Every one is required; times are whole seconds (a NumericDate without fraction).
@@ -229,13 +223,7 @@ impl Tokens {
         if !(for_us && current && life <= LONGEST_LIFETIME.num_seconds()) {
             return None;
         }
-        Some(Claims {
-            sub: claims.sub,
-            sid: claims.sid,
-            jti: claims.jti,
-            iat: DateTime::from_timestamp_secs(claims.iat)?,
-            exp: DateTime::from_timestamp_secs(claims.exp)?,
-        })
+        Some(Claims { sub: claims.sub, sid: claims.sid })
     }
 }
 

@@ -75,7 +75,7 @@ async fn make_transitions(who: Guard<Move>, request: HttpRequest, body: Body) ->
     let batch = Batch::read(&body)?;
     let checked = check_signatures(&who, &request, &batch).await?;
     let path = request.path().to_owned();
-    let right = checked.values().filter(|(_, checked)| checked.right).map(|(challenge, _)| *challenge).collect();
+    let right = right(&checked);
     let made = who
         .repeatable(&request, &body, move |conn, who, context| {
             run(conn, &batch, &path, context.request, |conn, index, item| {
@@ -83,25 +83,34 @@ async fn make_transitions(who: Guard<Move>, request: HttpRequest, body: Body) ->
             })
         })
         .await;
-    transition::release_unused(&who, right).await?;
+    transition::release_unused(&who, right).await;
     made
 }
 
+/// The answers of a request to challenges, by the place of their item.
+type Answered = HashMap<usize, (ChallengeId, Checked)>;
+
+fn right(answered: &Answered) -> Vec<ChallengeId> {
+    answered.values().filter(|(_, checked)| checked.right).map(|(challenge, _)| *challenge).collect()
+}
+
 /// Checks each signature before the transaction, as a single move does.
-async fn check_signatures(
-    who: &Guard<Move>,
-    request: &HttpRequest,
-    batch: &Batch,
-) -> Result<HashMap<usize, (ChallengeId, Checked)>> {
+async fn check_signatures(who: &Guard<Move>, request: &HttpRequest, batch: &Batch) -> Result<Answered> {
     let answer = |item: &Value| item.get("transition").and_then(transition::signature_in);
     let signed: Vec<_> = batch.items.0.iter().enumerate().filter_map(|(n, item)| Some((n, answer(item)?))).collect();
     if signed.len() > MOST_SIGNED {
         let message = format!("at most {MOST_SIGNED} of them may be signed");
         return Err(Error::fault("/items", "too_many", message));
     }
-    let mut checked = HashMap::new();
+    let mut checked = Answered::new();
     for (index, answer) in signed {
-        checked.insert(index, (answer.challenge_id, transition::check(who, address_of(request), &answer).await?));
+        match transition::check(who, address_of(request), &answer).await {
+            Ok(found) => _ = checked.insert(index, (answer.challenge_id, found)),
+            Err(e) => {
+                transition::release_unused(who, right(&checked)).await;
+                return Err(e);
+            }
+        }
     }
     Ok(checked)
 }
@@ -114,9 +123,7 @@ fn make_one(
     checked: Option<Checked>,
 ) -> Result<Answer> {
     let OneMove { record, version, transition } = fault::read(item.clone())?;
-    if !who.scope.allows(Some(record.kind), Access::Write) {
-        return Err(Error::not_permitted("This token was not made for that."));
-    }
+    who.scope.must_allow(Some(record.kind), Access::Write)?;
     let if_match = IfMatch::OneOf(vec![Some(version.0)]);
     let asked = Asked { key: Key::Id(record.id.0), if_match, body: transition };
     let made = match record.kind {

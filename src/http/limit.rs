@@ -1,7 +1,7 @@
 //! So many requests per caller: in front of all routes, so that what is at none counts too.
 //!
 //! A caller is the person whose token is good, else the address it comes from; what is remembered is a number for each, and
-//! forgotten when the process ends. The headers are those of the IETF's draft-ietf-httpapi-ratelimit-headers. Probes and
+//! forgotten when the process ends. A signed token says itself whose it is; of any other, that is known once it was good. The headers are those of the IETF's draft-ietf-httpapi-ratelimit-headers. Probes and
 //! figures are free: a busy service must be able to say so.
 use crate::{
     Error,
@@ -11,6 +11,7 @@ use crate::{
         extract::caller_key,
     },
     error::Code,
+    id::PersonId,
 };
 use actix_web::{
     body::{BoxBody, MessageBody},
@@ -20,6 +21,8 @@ use actix_web::{
     web,
 };
 use chrono::{DateTime, TimeDelta, Utc};
+use quick_cache::sync::Cache;
+use sha2::{Digest, Sha256};
 use std::{
     hash::{BuildHasher, Hash, RandomState},
     sync::{Mutex, PoisonError},
@@ -27,6 +30,8 @@ use std::{
 
 /// How many callers are remembered.
 const REMEMBERED: usize = 100_000;
+/// How many of their tokens.
+const REMEMBERED_HOLDERS: usize = 10_000;
 /// A bucket holds this many seconds' worth.
 const WINDOW_SECONDS: u32 = 10;
 
@@ -39,6 +44,8 @@ pub struct RateLimit {
     buckets: Mutex<Buckets>,
     hasher: RandomState,
     policy: String,
+    /// Whose the tokens are that only the database or a provider could judge, by their SHA-256, if they were good last.
+    holders: Cache<[u8; 32], PersonId>,
 }
 
 /// How a caller stands after a request.
@@ -65,7 +72,22 @@ impl RateLimit {
             buckets: Mutex::new(Buckets::new(limit, capacity)),
             hasher: RandomState::new(),
             policy: format!("\"default\";q={tries};w={WINDOW_SECONDS}"),
+            holders: Cache::new(REMEMBERED_HOLDERS),
         })
+    }
+
+    /// Notes whose a token was found to be; nobody's where it is not good any more.
+    pub fn note(&self, token: &str, holder: Option<PersonId>) {
+        let digest = Sha256::digest(token).into();
+        match holder {
+            Some(person) => self.holders.insert(digest, person),
+            None => _ = self.holders.remove(&digest),
+        }
+    }
+
+    /// Whose a token was, if it was good when it last came.
+    pub fn holder(&self, token: &str) -> Option<PersonId> {
+        self.holders.get(&<[u8; 32]>::from(Sha256::digest(token)))
     }
 
     fn take(&self, caller: impl Hash, now: DateTime<Utc>) -> Standing {

@@ -3,13 +3,14 @@
 //!
 //! The key's row is inserted first, in the transaction that does the work, and holds the answer when that commits: there
 //! is no moment at which one is there without the other. A refusal rolls both back and is evaluated again. A repetition
-//! gets the kept answer, as long as its caller may still see every record the answer names.
+//! gets the kept answer, as long as its caller may still see every record the answer names, and came by a token that is made
+//! for what was done.
 pub mod store;
 
 use crate::{
     Error, Result,
     app::visible_ids,
-    auth::policy::Principal,
+    auth::{policy::Principal, scope::Access},
     db::Conn,
     error::Code,
     http::answer::Answer,
@@ -36,6 +37,8 @@ pub struct Repeatable {
     pub route: String,
     /// SHA-256 of the body, passwords left out.
     pub digest: [u8; 32],
+    /// The kinds of record that its items name, where the path says none.
+    pub kinds: BTreeSet<RecordKind>,
 }
 
 impl Repeatable {
@@ -49,8 +52,13 @@ impl Repeatable {
             return Err(Error::refused(Code::Malformed, detail));
         }
         let digest = Sha256::digest(canonical(&without_passwords(body))?).into();
-        Ok(Self { key: key.to_owned(), route, digest })
+        Ok(Self { key: key.to_owned(), route, digest, kinds: kinds_of_items(body) })
     }
+}
+
+fn kinds_of_items(body: &Value) -> BTreeSet<RecordKind> {
+    let items = body.get("items").and_then(Value::as_array).into_iter().flatten();
+    items.filter_map(|item| item.pointer("/record/kind")?.as_str()?.parse().ok()).collect()
 }
 
 /// A digest of a password, at rest for a day, would be a cheap way to guess it.
@@ -69,7 +77,7 @@ fn without_passwords(body: &Value) -> Value {
 ///
 /// # Errors
 /// What the work says; 422 where the key was used with another body, 409 where its first request is still running, 404
-/// where the caller may not see any more what the answer names.
+/// where the caller may not see any more what the answer names, 403 where their token is not made for what was done.
 pub fn once(
     conn: &mut Conn,
     who: &Principal,
@@ -92,6 +100,7 @@ pub fn once(
         }
         Claim::Kept { answer, records, .. } => {
             refuse_hidden(conn, who, &records)?;
+            refuse_out_of_scope(who, request, &records)?;
             Ok(Answer { replayed: true, ..answer })
         }
     }
@@ -138,6 +147,12 @@ fn refuse_hidden(conn: &mut Conn, who: &Principal, records: &Records) -> Result<
         }
     }
     Ok(())
+}
+
+/// Another token of the same person may be for less than the one that did the work.
+fn refuse_out_of_scope(who: &Principal, request: &Repeatable, records: &Records) -> Result<()> {
+    let mut done = request.kinds.iter().filter(|kind| records.contains_key(kind.as_str()));
+    done.try_for_each(|kind| who.scope.must_allow(Some(*kind), Access::Write))
 }
 
 #[cfg(test)]

@@ -289,7 +289,7 @@ async fn read(who: Guard<Read>, request: HttpRequest) -> Result<HttpResponse> {
 }
 
 /// Revises a person (RFC 7396 merge patch): administrators everybody, others their own expertise, ORCID iD and whether
-/// they take new work.
+/// they take new work. Name, e-mail address and roles need a session: no token of a script changes them.
 #[utoipa::path(tag = "People", operation_id = "revise_person", params(IdPath, IfMatchHeader),
     request_body(content = PersonPatch, content_type = "application/merge-patch+json"),
     responses((status = 200, description = "The person", body = PersonView)))]
@@ -317,6 +317,7 @@ fn may_revise(who: &Principal, person: PersonId, patch: &Value) -> Result<()> {
     who.must::<ReviseProfile>(&standing)?;
     if RESERVED.iter().any(|field| patch.get(*field).is_some()) {
         who.must::<ManagePeople>(&standing)?;
+        who.must_have_signed_in()?;
     }
     Ok(())
 }

@@ -4,8 +4,7 @@ use crate::{
     Result,
     auth::{
         extract::{Guard, address_of},
-        http::{password_error, throttled},
-        password::Secret,
+        http::own_password,
         policy::{Move, Principal, Read},
     },
     db::Conn,
@@ -76,7 +75,7 @@ pub async fn make<M: Movable + 'static>(who: Guard<Move>, request: HttpRequest, 
         })
         .await;
     if let (Err(_), Some(Checked { right: true }), Some(challenge)) = (&made, checked, released) {
-        release_unused(&who, vec![challenge]).await?;
+        release_unused(&who, vec![challenge]).await;
     }
     made
 }
@@ -90,16 +89,16 @@ pub fn answered(conn: &mut Conn, who: &Principal, event: EventId) -> Result<Answ
     Ok(Answer::made(&made)?.at_version(made.record.version))
 }
 
-/// Takes back the counts of right answers whose moves were refused for another reason.
-///
-/// # Errors
-/// What the database says.
-pub async fn release_unused(who: &Guard<Move>, challenges: Vec<ChallengeId>) -> Result<()> {
+/// Takes back the counts of answers that were right and not used, or never compared. What is made by then stands, whatever
+/// comes of this: at worst the challenge has one answer less.
+pub async fn release_unused(who: &Guard<Move>, challenges: Vec<ChallengeId>) {
     if challenges.is_empty() {
-        return Ok(());
+        return;
     }
     let release = move |conn: &mut Conn, id: &ChallengeId| signature::store::release(conn, *id);
-    who.write(move |conn, _, _| challenges.iter().try_for_each(|id| release(conn, id))).await
+    if let Err(error) = who.write(move |conn, _, _| challenges.iter().try_for_each(|id| release(conn, id))).await {
+        tracing::error!(%error, "unused answers to challenges stay counted");
+    }
 }
 
 /// The signature in the body of a move, where there is a readable one.
@@ -129,45 +128,30 @@ impl deserr::Deserr<fault::Faults> for SignatureOnly {
 }
 
 /// Counts the answer, then checks the password off the request thread, or that the provider has authenticated the signer.
-/// A token without a session never signs.
+/// A token without a session never signs: nothing is counted for it, and [`attempt`] refuses.
 ///
 /// # Errors
 /// 429, 503, and what the database says.
 pub async fn check(who: &Guard<Move>, address: IpAddr, answer: &signature::Answer) -> Result<Checked> {
-    who.may_sign()?;
     let id = answer.challenge_id;
-    let open = who.write(move |conn, who, _| signature::store::reserve(conn, id, who)).await?;
-    if !open || who.session.is_none() {
+    if who.session.is_none() || !who.write(move |conn, who, _| signature::store::reserve(conn, id, who)).await? {
         return Ok(Checked { right: false });
     }
-    let right = match answer.password.clone() {
-        Some(password) => verify(who, address, password, id).await?,
-        None => {
-            let own = who.read(move |conn, who| signature::store::find(conn, id, who.id)).await?;
-            own.is_some_and(|challenge| challenge.authenticated_at.is_some())
-        }
-    };
-    Ok(Checked { right })
+    let right = is_right(who, address, answer).await;
+    if right.is_err() {
+        release_unused(who, vec![id]).await;
+    }
+    Ok(Checked { right: right? })
 }
 
 /// Guesses at a signature are slowed down as those at a sign-in are: challenges cost nothing.
-async fn verify(who: &Guard<Move>, address: IpAddr, password: Secret, id: ChallengeId) -> Result<bool> {
-    let account = format!("signature:{}", who.id);
-    let attempt = who.app().throttle.attempt(&account, address, who.at.utc()).map_err(|t| throttled(&t))?;
-    let hash = who.read(|conn: &mut Conn, who: &Principal| crate::person::store::password_hash(conn, who.id)).await?;
-    match who.app().passwords.verify(&password, hash.as_deref()).await {
-        Ok(right) => {
-            if right {
-                attempt.succeeded();
-            } else {
-                attempt.failed();
-            }
-            Ok(right)
-        }
-        Err(e) => {
-            attempt.withdrawn();
-            who.write(move |conn, _, _| signature::store::release(conn, id)).await?;
-            Err(password_error(&e))
+async fn is_right(who: &Guard<Move>, address: IpAddr, answer: &signature::Answer) -> Result<bool> {
+    let id = answer.challenge_id;
+    match &answer.password {
+        Some(password) => Ok(own_password(who, "signature", address, password).await?.is_some()),
+        None => {
+            let own = who.read(move |conn, who| signature::store::find(conn, id, who.id)).await?;
+            Ok(own.is_some_and(|challenge| challenge.authenticated_at.is_some()))
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Many at once: each item decided as a request of its own would be, in one transaction, on both engines.
 use crate::support::{Actor, PASSWORD, Reply, TestApp, on_both_engines};
-use benchside::id::OrganizationId;
+use benchside::{db::schema::signature_challenge as challenges, id::OrganizationId};
+use diesel::prelude::*;
 use serde_json::{Value, json};
 
 on_both_engines!(
@@ -9,6 +10,9 @@ on_both_engines!(
     many_moves_of_several_kinds,
     an_item_is_refused_as_a_request_of_its_own_is,
     signed_moves_are_signed_one_by_one,
+    what_was_made_is_answered_whatever_comes_after,
+    answers_that_were_not_compared_are_not_counted,
+    a_script_is_refused_what_is_signed_and_nothing_else,
     a_batch_has_bounds,
     a_batch_is_repeated_whole,
     findings_name_their_trial,
@@ -157,6 +161,69 @@ fn signed_moves_are_signed_one_by_one(app: &TestApp) {
     assert_eq!(reply.body["data"][1]["problem"]["code"], "signature_invalid");
     let many: Vec<_> = (0..21).map(|_| items[1].clone()).collect();
     ada.post("/v1/transitions", json!({ "items": many })).refused(422, "invalid");
+}
+
+fn stop() -> Value {
+    json!({ "to": "discontinued", "stop_reason": "negative" })
+}
+/// The end of a discovery with an answer to a challenge for it; and the challenge.
+fn signed(ada: &Actor, discovery: &Value, password: &str) -> (Value, String) {
+    let path = format!("/v1/discoveries/{}", discovery["id"].as_str().unwrap());
+    let (challenge, version) = ada.challenge(&path, "discontinuation", &stop());
+    let mut transition = stop();
+    transition["signature"] = json!({ "challenge_id": challenge, "password": password });
+    (one_move(discovery, "discovery", version, transition), challenge)
+}
+
+fn what_was_made_is_answered_whatever_comes_after(app: &TestApp) {
+    let lab = app.lab("Lab");
+    let ada = app.scientist("Ada Okafor", lab);
+    let made = discoveries(&ada, lab, 2);
+    let (first, _) = signed(&ada, &made[0], PASSWORD);
+    let (mut stale, _) = signed(&ada, &made[1], PASSWORD);
+    stale["version"] = json!(7);
+    app.refuse("UPDATE", "signature_challenge", "NEW.attempts < OLD.attempts");
+    let reply = ada.post("/v1/transitions", json!({ "items": [first, stale] })).expect(200);
+    assert_eq!(statuses(&reply), [201, 412]);
+    // Alone it is told why it was refused, too.
+    let path = format!("/v1/discoveries/{}", made[1]["id"].as_str().unwrap());
+    let (challenge, _) = ada.challenge(&path, "discontinuation", &stop());
+    let mut body = stop();
+    body["signature"] = json!({ "challenge_id": challenge, "password": PASSWORD });
+    ada.versioned("POST", &format!("{path}/transitions"), 7, body).refused(412, "version_mismatch");
+}
+
+fn answers_that_were_not_compared_are_not_counted(app: &TestApp) {
+    let lab = app.lab("Lab");
+    let ada = app.scientist("Ada Okafor", lab);
+    let made = discoveries(&ada, lab, 12);
+    let answers =
+        made.iter().enumerate().map(|(n, one)| signed(&ada, one, if n == 0 { PASSWORD } else { "a wrong one" }));
+    let (items, challenges): (Vec<_>, Vec<_>) = answers.unzip();
+    ada.post("/v1/transitions", json!({ "items": items })).refused(429, "too_many_requests");
+    let attempts: Vec<i32> = challenges
+        .into_iter()
+        .map(|challenge| {
+            app.read(move |conn| {
+                let id = benchside::id::ChallengeId::of(challenge.parse().unwrap());
+                Ok(challenges::table.find(id).select(challenges::attempts).get_result(conn)?)
+            })
+        })
+        .collect();
+    assert_eq!(attempts, [vec![0], vec![1; 10], vec![0]].concat(), "right and unused; wrong; never compared");
+}
+
+fn a_script_is_refused_what_is_signed_and_nothing_else(app: &TestApp) {
+    let lab = app.lab("Lab");
+    let ada = app.scientist("Ada Okafor", lab);
+    let made = discoveries(&ada, lab, 2);
+    let token = json!({ "name": "Nightly", "scopes": ["write"], "expires_at": app.app.clock.now().plus_days(1) });
+    let token = ada.post("/v1/auth/tokens", token).expect(201).body["token"].as_str().unwrap().to_owned();
+    let script = Actor { token, ..ada.clone() };
+    let items = [one_move(&made[0], "discovery", 1, validate()), signed(&ada, &made[1], PASSWORD).0];
+    let reply = script.post("/v1/transitions", json!({ "items": items })).expect(200);
+    assert_eq!(statuses(&reply), [201, 403], "{:#}", reply.body);
+    assert_eq!(reply.body["data"][1]["problem"]["code"], "not_permitted");
 }
 
 fn a_batch_has_bounds(app: &TestApp) {

@@ -10,13 +10,19 @@ use benchside::{
         },
     },
     housekeeping::{BATCH, sweep},
-    id::{AnyId, SessionId},
+    id::{AnyId, ChallengeId, SessionId},
     vocabulary::Authn,
 };
 use diesel::prelude::*;
 use serde_json::json;
 
-on_both_engines!(what_is_over_is_forgotten, a_heap_is_forgotten_in_bounded_writes);
+on_both_engines!(
+    what_is_over_is_forgotten,
+    a_heap_is_forgotten_in_bounded_writes,
+    a_challenge_goes_after_the_sign_in_that_names_it,
+    one_table_that_cannot_be_swept_keeps_no_other,
+    several_nodes_forget_the_same_session,
+);
 
 /// Sessions, their tokens, personal tokens, invitations, sign-ins at a provider, challenges, kept answers, sign-ins.
 fn counts(app: &TestApp) -> [i64; 8] {
@@ -32,6 +38,24 @@ fn counts(app: &TestApp) -> [i64; 8] {
             sign_in::table.count().get_result(conn)?,
         ])
     })
+}
+
+/// A sign-in at a provider to sign, which never comes back.
+fn begin_sign_in(app: &TestApp, challenge: ChallengeId, now: Time) {
+    app.write(move |conn, _| {
+        let row = (
+            oidc_login::state_hash.eq(vec![1; 32]),
+            oidc_login::browser_hash.eq(vec![2; 32]),
+            oidc_login::issuer.eq("hospital"),
+            oidc_login::nonce.eq("n"),
+            oidc_login::verifier.eq("v"),
+            oidc_login::challenge_id.eq(challenge),
+            oidc_login::created_at.eq(now),
+            oidc_login::expires_at.eq(now.plus_seconds(600)),
+        );
+        diesel::insert_into(oidc_login::table).values(row).execute(conn)?;
+        Ok(())
+    });
 }
 
 fn what_is_over_is_forgotten(app: &TestApp) {
@@ -52,25 +76,12 @@ fn what_is_over_is_forgotten(app: &TestApp) {
         "discontinuation",
         &json!({ "to": "discontinued", "reason": "x", "stop_reason": "negative" }),
     );
-    let challenge = benchside::id::ChallengeId::of(challenge.parse().unwrap());
-    app.write(move |conn, _| {
-        let row = (
-            oidc_login::state_hash.eq(vec![1; 32]),
-            oidc_login::browser_hash.eq(vec![2; 32]),
-            oidc_login::issuer.eq("hospital"),
-            oidc_login::nonce.eq("n"),
-            oidc_login::verifier.eq("v"),
-            oidc_login::challenge_id.eq(challenge),
-            oidc_login::created_at.eq(now),
-            oidc_login::expires_at.eq(now.plus_seconds(600)),
-        );
-        diesel::insert_into(oidc_login::table).values(row).execute(conn)?;
-        Ok(())
-    });
+    let challenge = ChallengeId::of(challenge.parse().unwrap());
+    begin_sign_in(app, challenge, now);
     let events = || app.read(|conn| Ok(event::table.count().get_result::<i64>(conn)?));
     let (before, happened) = (counts(app), events());
     assert_eq!(before, [3, 3, 1, 1, 1, 1, 1, 1]);
-    app.wait(sweep(&app.app)).unwrap();
+    app.wait(sweep(&app.app));
     assert_eq!(counts(app), before, "what is not over is kept");
 
     // A moment before each has been over for long enough, and a moment after.
@@ -80,7 +91,7 @@ fn what_is_over_is_forgotten(app: &TestApp) {
             diesel::update(sessions::table).set(sessions::expires_at.eq(seconds(7, 0))).execute(conn)?;
             diesel::update(personal_token::table).set(personal_token::revoked_at.eq(seconds(7, 0))).execute(conn)?;
             diesel::update(invitation::table).set(invitation::expires_at.eq(seconds(1, 0))).execute(conn)?;
-            diesel::update(oidc_login::table).set(oidc_login::expires_at.eq(seconds(1, 0))).execute(conn)?;
+            diesel::update(oidc_login::table).set(oidc_login::expires_at.eq(seconds(0, 0))).execute(conn)?;
             diesel::update(signature_challenge::table)
                 .set(signature_challenge::expires_at.eq(seconds(1, 0)))
                 .execute(conn)?;
@@ -90,10 +101,10 @@ fn what_is_over_is_forgotten(app: &TestApp) {
         });
     };
     expire(now.plus_seconds(60));
-    app.wait(sweep(&app.app)).unwrap();
+    app.wait(sweep(&app.app));
     assert_eq!(counts(app), before);
     expire(now.plus_seconds(-1));
-    app.wait(sweep(&app.app)).unwrap();
+    app.wait(sweep(&app.app));
     assert_eq!(counts(app), [0; 8]);
     assert_eq!(events(), happened, "events are never forgotten");
 }
@@ -142,8 +153,72 @@ fn a_heap_is_forgotten_in_bounded_writes(app: &TestApp) {
     assert_eq!(i64::try_from(forgotten).unwrap(), BATCH, "tokens first, so many at a time");
     let [still, ..] = counts(app);
     assert_eq!(still, 2, "the session waits for its tokens");
-    app.wait(sweep(&app.app)).unwrap();
+    app.wait(sweep(&app.app));
     let [sessions, tokens, .., sign_ins] = counts(app);
     assert_eq!((sessions, tokens, sign_ins), (1, 1, 0));
     ada.get("/v1/me").expect(200);
+}
+
+fn a_challenge_goes_after_the_sign_in_that_names_it(app: &TestApp) {
+    let lab = app.lab("Lab");
+    let ada = app.scientist("Ada Okafor", lab);
+    let new = json!({ "title": "HSP70", "modality": "device", "lab_id": lab });
+    let path = ada.post("/v1/discoveries", new).expect(201).location.unwrap();
+    let (challenge, _) =
+        ada.challenge(&path, "discontinuation", &json!({ "to": "discontinued", "stop_reason": "negative" }));
+    let now = app.app.clock.now();
+    begin_sign_in(app, ChallengeId::of(challenge.parse().unwrap()), now);
+    // The sign-in was begun when the challenge was nearly over, and is over five minutes later.
+    app.write(move |conn, _| {
+        let over = now.plus_days(-1).plus_seconds(-1);
+        diesel::update(signature_challenge::table).set(signature_challenge::expires_at.eq(over)).execute(conn)?;
+        diesel::update(oidc_login::table).set(oidc_login::expires_at.eq(over.plus_seconds(300))).execute(conn)?;
+        Ok(())
+    });
+    app.wait(sweep(&app.app));
+    let [.., sign_ins, challenges, _, _] = counts(app);
+    assert_eq!((sign_ins, challenges), (0, 0));
+}
+
+fn one_table_that_cannot_be_swept_keeps_no_other(app: &TestApp) {
+    let (ada, admin) = (app.scientist("Ada Okafor", app.lab("Lab")), app.administrator("Admin"));
+    app.anonymous().post("/v1/auth/login", json!({ "email": ada.email, "password": PASSWORD })).expect(200);
+    let nia = json!({ "name": "Nia New", "email": "nia@example.org", "roles": ["scientist"] });
+    admin.post("/v1/people", nia).expect(201);
+    let long_ago = app.app.clock.now().plus_days(-500);
+    app.write(move |conn, _| {
+        diesel::update(invitation::table).set(invitation::expires_at.eq(long_ago)).execute(conn)?;
+        diesel::update(sign_in::table).set(sign_in::at.eq(long_ago)).execute(conn)?;
+        Ok(())
+    });
+    app.refuse("DELETE", "invitation", "true");
+    app.wait(sweep(&app.app));
+    let [_, _, _, invitations, .., sign_ins] = counts(app);
+    assert_eq!((invitations, sign_ins), (1, 0));
+}
+
+fn several_nodes_forget_the_same_session(app: &TestApp) {
+    let ada = app.scientist("Ada Okafor", app.lab("Lab"));
+    let long_ago = app.app.clock.now().plus_days(-500);
+    app.write(move |conn, _| {
+        let session: SessionId = sessions::table.select(sessions::id).first(conn)?;
+        diesel::update(sessions::table).set(sessions::expires_at.eq(long_ago)).execute(conn)?;
+        for n in 0..200_u64 {
+            let row = (
+                refresh_token::hash.eq(n.to_be_bytes().repeat(4)),
+                refresh_token::session_id.eq(session),
+                refresh_token::issued_at.eq(long_ago),
+            );
+            diesel::insert_into(refresh_token::table).values(row).execute(conn)?;
+        }
+        Ok(())
+    });
+    let before = app.app.clock.now().plus_days(-7);
+    while counts(app)[0] > 0 {
+        let forget = || app.app.db.write(move |conn| session::store::forget(conn, before, 20));
+        let (one, two, three) = app.wait(futures_util::future::join3(forget(), forget(), forget()));
+        assert!(one.is_ok() && two.is_ok() && three.is_ok(), "{one:?} {two:?} {three:?}");
+    }
+    assert_eq!(counts(app)[1], 0);
+    ada.get("/v1/me").refused(401, "unauthenticated");
 }

@@ -4,7 +4,7 @@ use crate::support::{
     crowd::{sent_by, tally},
     on_both_engines,
 };
-use benchside::db::schema::idempotency as kept;
+use benchside::{db::schema::idempotency as kept, vocabulary::Role};
 use diesel::prelude::*;
 use serde_json::{Value, json};
 use std::{io::Write, net::TcpStream};
@@ -20,6 +20,8 @@ on_both_engines!(
     a_move_is_repeated_whatever_the_version_is_now,
     no_password_is_kept_not_even_as_a_digest,
     keys_have_a_form,
+    every_post_outside_of_auth_takes_a_key,
+    a_token_for_less_is_not_told_what_another_did,
     a_key_is_forgotten_after_a_day,
 );
 
@@ -205,6 +207,48 @@ fn keys_have_a_form(app: &TestApp) {
     ada.send("POST", "/v1/discoveries", &headers, Some(body.as_bytes())).refused(400, "malformed");
     assert_eq!(total(&ada, "discoveries"), 0);
     keyed(&ada, "/v1/discoveries", &"k".repeat(255), &new_discovery(lab)).expect(201);
+}
+
+fn every_post_outside_of_auth_takes_a_key(app: &TestApp) {
+    let roles = [Role::Scientist, Role::Clinician, Role::Administrator, Role::Partner];
+    let all = app.person("All Roles", &roles, &[]);
+    let paths = benchside::api::document()["paths"].as_object().unwrap();
+    let posts: Vec<_> =
+        paths.iter().filter(|(path, of)| of.get("post").is_some() && !path.starts_with("/v1/auth/")).collect();
+    assert!(posts.len() > 20, "only {} were found", posts.len());
+    for (path, _) in posts {
+        let path = path.replace("{id}", &uuid::Uuid::now_v7().to_string());
+        assert!(!path.contains('{'), "say what stands in {path}");
+        let problem = keyed(&all, &path, &"k".repeat(256), &json!({ "items": [{}] })).refused(400, "malformed");
+        assert!(problem["detail"].as_str().unwrap().starts_with("An Idempotency-Key has"), "{path}: {problem:#}");
+    }
+}
+
+fn a_token_for_less_is_not_told_what_another_did(app: &TestApp) {
+    let (lab, clinic) = (app.lab("Lab"), app.clinic("Clinic"));
+    let mia = app.person("Mia Both", &[Role::Scientist, Role::Clinician], &[lab, clinic]);
+    let script = |scope: &str| {
+        let token = json!({ "name": scope, "scopes": [scope], "expires_at": app.app.clock.now().plus_days(1) });
+        let token = mia.post("/v1/auth/tokens", token).expect(201).body["token"].as_str().unwrap().to_owned();
+        Actor { token, ..mia.clone() }
+    };
+    let (of_discoveries, of_trials) = (script("discoveries:write"), script("trials:write"));
+    let discovery = mia.post("/v1/discoveries", new_discovery(lab)).expect(201);
+    let trial = json!({ "brief_title": "T", "study_type": "OBSERVATIONAL", "clinic_id": clinic });
+    let trial = mia.post("/v1/trials", trial).expect(201);
+    let one = |kind: &str, id: String, to: Value| json!({ "record": { "kind": kind, "id": id }, "version": 1, "transition": to });
+    let validated = json!({ "to": "validated", "evidence": [{ "kind": "url", "value": EVIDENCE }] });
+    let withdrawn = json!({ "to": "WITHDRAWN", "why_stopped": "No funds" });
+    let items = [one("discovery", discovery.id(), validated), one("trial", trial.id(), withdrawn)];
+
+    // What was refused to the script itself is no reason not to repeat its own answer.
+    let both = json!({ "items": items });
+    let mixed = keyed(&of_discoveries, "/v1/transitions", "mixed", &both).expect(200);
+    let statuses: Vec<_> = mixed.body["data"].as_array().unwrap().iter().map(|r| r["status"].clone()).collect();
+    assert_eq!(statuses, [201, 403], "{:#}", mixed.body);
+    assert_eq!(keyed(&of_discoveries, "/v1/transitions", "mixed", &both).expect(200).body, mixed.body);
+    keyed(&of_trials, "/v1/transitions", "mixed", &both).refused(403, "not_permitted");
+    assert!(is_replayed(&keyed(&mia, "/v1/transitions", "mixed", &both).expect(200)));
 }
 
 fn a_key_is_forgotten_after_a_day(app: &TestApp) {

@@ -21,6 +21,7 @@ on_both_engines!(
     a_head_that_trickles_ends_its_connection,
     a_caller_has_so_many_requests_and_is_told_how_many_are_left,
     who_has_no_good_token_is_counted_by_address,
+    a_script_is_counted_with_its_owner,
     behind_a_proxy_addresses_are_counted_and_not_the_proxy,
     a_busy_database_refuses_within_a_second_and_probes_answer,
     a_stop_is_announced_and_requests_under_way_are_answered,
@@ -197,6 +198,30 @@ fn who_has_no_good_token_is_counted_by_address(app: &TestApp) {
     // A client says of itself what it likes.
     nobody.send("GET", "/openapi.json", &[("x-forwarded-for", "203.0.113.9")], None).expect(429);
     ada.get("/v1/me").expect(200);
+}
+
+fn a_script_is_counted_with_its_owner(app: &TestApp) {
+    let ada = app.scientist("Ada", app.lab("A lab"));
+    let clock = Clock::standing_at(app.app.clock.now());
+    let node = app.node(Edge { rate_limit: 3, ..Edge::default() }, clock);
+    let token = json!({ "name": "Nightly", "scopes": ["read"], "expires_at": app.app.clock.now().plus_days(1) });
+    let made = ada.post("/v1/auth/tokens", token).expect(201).body;
+    let script = Actor { token: made["token"].as_str().unwrap().into(), ..ada.clone() }.at(&node);
+    let left = |who: &Actor| {
+        let standing = who.get("/v1/me").expect(200).header("ratelimit").unwrap().to_owned();
+        standing.split(['=', ';']).nth(2).unwrap().parse::<u32>().unwrap()
+    };
+    assert_eq!(left(&script), 29, "of the address: nobody knows yet whose it is");
+    assert_eq!(left(&script), 29, "of its owner, who has made none");
+    assert_eq!(left(&ada.at(&node)), 28);
+    // Whoever floods the address with tokens that are none does not take the script along.
+    let flood = Actor { token: made["token"].as_str().unwrap().replace("bsk_", "bsk-"), ..script.clone() };
+    assert_eq!(until_refused(|| flood.get("/v1/me")), 29);
+    assert_eq!(left(&script), 27);
+    // Once it is revoked it is one of them.
+    ada.send("DELETE", &format!("/v1/auth/tokens/{}", made["id"].as_str().unwrap()), &[], None).expect(204);
+    script.get("/v1/me").refused(401, "unauthenticated");
+    script.get("/v1/me").refused(429, "too_many_requests");
 }
 
 fn behind_a_proxy_addresses_are_counted_and_not_the_proxy(app: &TestApp) {

@@ -104,6 +104,15 @@ fn the_commands_list_and_rotate(app: &TestApp) {
         "{said}{listed}"
     );
     assert!(lines[1].starts_with(&first) && lines[1].ends_with("  verifies"), "{listed}");
+    // A slip of the path is no new folder.
+    let elsewhere = app.folder.join("kyes");
+    let slip = Command::new(env!("CARGO_BIN_EXE_benchside"))
+        .args(["keys", "rotate", "--keys"])
+        .arg(&elsewhere)
+        .args(["--database", &app.url])
+        .output()
+        .unwrap();
+    assert!(!slip.status.success() && !elsewhere.exists(), "{}", String::from_utf8_lossy(&slip.stdout));
     look(app);
     assert_eq!(kids(app).len(), 2);
 }

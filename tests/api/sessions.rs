@@ -16,6 +16,7 @@ on_both_engines!(
     of_100_refreshes_at_once_all_get_the_same_successor,
     a_replay_ends_the_family,
     a_late_retry_is_a_replay,
+    a_theft_is_found_whenever_the_robbed_come_back,
     a_session_ends_when_idle,
     what_is_no_refresh_token_says_nothing,
     disabling_and_roles_bite_on_the_next_request,
@@ -100,6 +101,36 @@ fn a_late_retry_is_a_replay(app: &TestApp) {
     refresh(app, &first).refused(401, "session_ended");
     refresh(app, &second).refused(401, "session_ended");
     with(&ada, &second).get("/v1/me").refused(401, "unauthenticated");
+}
+
+fn a_theft_is_found_whenever_the_robbed_come_back(app: &TestApp) {
+    const DAY: i64 = 86_400;
+    let ada = app.scientist("Ada Okafor", app.lab("Lab"));
+    let kept = || app.read(|conn| Ok(refresh_token::table.count().get_result::<i64>(conn)?));
+    let others = kept();
+    let first = sign_in(app, &ada);
+    // A thief uses it first and stays in, until whoever it was stolen from comes back.
+    let mut stolen = refresh(app, &first).expect(200).body;
+    stolen = refresh(app, &stolen).expect(200).body;
+    age_use(app, 13 * DAY);
+    stolen = refresh(app, &stolen).expect(200).body;
+    assert_eq!(kept(), others + 4);
+    refresh(app, &first).refused(401, "session_ended");
+    with(&ada, &stolen).get("/v1/me").refused(401, "unauthenticated");
+
+    // Who stays away for longer finds their own session idle, and signs in anew: so long it is kept and no longer.
+    let before = kept();
+    let first = sign_in(app, &ada);
+    let mut tokens = first.clone();
+    for _ in 0..3 {
+        tokens = refresh(app, &tokens).expect(200).body;
+    }
+    assert_eq!(kept(), before + 4);
+    age_use(app, 14 * DAY + 1);
+    tokens = refresh(app, &tokens).expect(200).body;
+    assert_eq!(kept(), before + 2, "the one that was just used, and its successor");
+    refresh(app, &first).refused(401, "session_ended");
+    with(&ada, &tokens).get("/v1/me").expect(200);
 }
 
 fn a_session_ends_when_idle(app: &TestApp) {

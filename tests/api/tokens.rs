@@ -145,6 +145,34 @@ fn a_script_cannot_change_how_anybody_gets_in(app: &TestApp) {
         everything.send("DELETE", &format!("/v1/auth/{list}/{id}"), &[], None).refused(403, "not_permitted");
     }
     admin.get("/v1/me").expect(200);
+
+    // Nor invite anybody, nor say who somebody is.
+    let eve = json!({ "name": "Eve", "email": "eve@example.org", "roles": ["administrator"] });
+    let ada = app.scientist("Ada Okafor", app.lab("Lab"));
+    let path = format!("/v1/people/{}", ada.id);
+    let of_people = script(&admin, &make(app, &admin, &["people:write"]));
+    for token in [&everything, &of_people] {
+        token.post("/v1/people", eve.clone()).refused(403, "not_permitted");
+        token.post("/v1/people/batch", json!({ "items": [eve] })).refused(403, "not_permitted");
+        token.post(&format!("{path}/invitation"), json!({})).refused(403, "not_permitted");
+        token.post(&format!("{path}/%69nvitation"), json!({})).refused(403, "not_permitted");
+        token.versioned("POST", &format!("{path}/disable"), 1, json!({ "reason": "x" })).refused(403, "not_permitted");
+        token.put(&format!("{path}/memberships"), 1, json!({ "data": [] })).refused(403, "not_permitted");
+        for access in [
+            json!({ "email": "eve@example.org" }),
+            json!({ "roles": ["administrator"] }),
+            json!({ "name": "Eve", "accepting_work": false }),
+            json!({ "email": null }),
+        ] {
+            token.patch(&path, 1, access).refused(403, "not_permitted");
+        }
+    }
+    assert_eq!(admin.get(&path).expect(200).version(), 1, "nothing was changed");
+    of_people.patch(&path, 1, json!({ "accepting_work": false })).expect(200);
+    let own = script(&ada, &make(app, &ada, &["people:write"]));
+    own.patch(&path, 3, json!({ "expertise": { "modalities": ["vaccine"] } })).expect(200);
+    own.patch(&path, 4, json!({ "name": "Dr Okafor" })).refused(403, "not_permitted");
+    admin.patch(&path, 4, json!({ "name": "Ada Okafor-Bell" })).expect(200);
 }
 
 fn revoking_expiry_and_disabling_bite_on_the_next_request(app: &TestApp) {

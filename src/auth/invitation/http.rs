@@ -5,7 +5,7 @@ use crate::{
     app::App,
     auth::{
         extract::address_of,
-        http::{NewPassword, password_error, throttled},
+        http::{NewPassword, password_error, slowed_down},
         session::OpaqueToken,
     },
     error::Code,
@@ -58,30 +58,19 @@ async fn accept_invitation(app: web::Data<App>, request: HttpRequest, body: Body
     let text = request.match_info().get("token").unwrap_or_default().to_owned();
     // Each invitation is an account of its own: what runs out is the address.
     let account = format!("invitation:{text}");
-    let attempt = app.throttle.attempt(&account, address_of(&request), at.utc()).map_err(|t| throttled(&t))?;
-    let Some(presented) = OpaqueToken::presented(OpaqueToken::INVITATION, &text) else {
-        attempt.failed();
-        return Err(gone());
-    };
-    let asked = presented.clone();
-    if app.db.read(move |conn| store::find(conn, &asked, at)).await?.is_none() {
-        attempt.failed();
-        return Err(gone());
-    }
-    let hash = match app.passwords.hash(&password.0).await {
-        Ok(hash) => hash,
-        Err(e) => {
-            attempt.withdrawn();
-            return Err(password_error(&e));
+    let guess = async {
+        let Some(presented) = OpaqueToken::presented(OpaqueToken::INVITATION, &text) else { return Ok(None) };
+        let asked = presented.clone();
+        if app.db.read(move |conn| store::find(conn, &asked, at)).await?.is_none() {
+            return Ok(None);
         }
+        let hash = app.passwords.hash(&password.0).await.map_err(|e| password_error(&e))?;
+        let log = app.db.log().into();
+        let context = Context { log, person: None, authn: Authn::Token, at, request: RequestId::of(&request) };
+        let accepted = app.db.write(move |conn| change::accept(conn, &context, &presented, &hash)).await?;
+        Ok(accepted.then_some(()))
     };
-    let log = app.db.log().into();
-    let context = Context { log, person: None, authn: Authn::Token, at, request: RequestId::of(&request) };
-    if !app.db.write(move |conn| change::accept(conn, &context, &presented, &hash)).await? {
-        attempt.failed();
-        return Err(gone());
-    }
-    attempt.succeeded();
+    slowed_down(&app, &account, address_of(&request), at, guess).await?.ok_or_else(gone)?;
     Ok(HttpResponse::NoContent().finish())
 }
 

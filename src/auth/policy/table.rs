@@ -124,7 +124,8 @@ table! {
     ManageOrganizations = "manage_organizations" {
         [Organization] "Organizations are managed by administrators.": Any [Administrator];
     }
-    /// Enter people, change their names, roles and memberships, and disable them.
+    /// Enter and invite people, change their names, e-mail addresses, roles and memberships, and disable them: by a
+    /// session, never by a token of a script.
     ManagePeople = "manage_people" {
         [Person] "Only an administrator may enter people, change their name, e-mail, roles and memberships, or disable them.": Any [Administrator];
     }

@@ -103,7 +103,10 @@ async fn refresh_tokens(app: web::Data<App>, request: HttpRequest, body: Body) -
     let refused =
         || Error::refused(Code::SessionEnded, "The refresh token is used up, expired or none: sign in again.");
     let presented = OpaqueToken::presented(OpaqueToken::REFRESH, &refresh_token.0).ok_or_else(refused)?;
-    let at = app.clock.now();
+    let (at, asked) = (app.clock.now(), presented.clone());
+    if !app.db.read(move |conn| store::is_known(conn, &asked)).await? {
+        return Err(refused());
+    }
     match app.db.write(move |conn: &mut Conn| store::refresh(conn, &presented, at)).await? {
         store::Refreshed::Next { person, session, token } => tokens(&app, person, session, &token, at),
         store::Refreshed::Replayed(session) => {

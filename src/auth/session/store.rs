@@ -1,5 +1,5 @@
 //! The only SQL of sessions and their refresh tokens.
-use super::{GRACE_SECONDS, OpaqueToken, Session, random};
+use super::{GRACE_SECONDS, IDLE_DAYS, OpaqueToken, Session, random};
 use crate::{
     Error, Result,
     auth::policy::Principal,
@@ -85,6 +85,7 @@ pub fn refresh(conn: &mut Conn, presented: &OpaqueToken, at: Time) -> Result<Ref
         issue(conn, id, &token, at)?;
         let used = (session::last_used_at.eq(at), session::expires_at.eq(Session::expiry(session.created_at, at)));
         diesel::update(session::table.filter(session::id.eq(id))).set(used).execute(conn)?;
+        forget_long_used(conn, id, at)?;
         return Ok(Refreshed::Next { person: person.id, session: id, token });
     }
     match retried(conn, presented, &hash, at)? {
@@ -94,6 +95,27 @@ pub fn refresh(conn: &mut Conn, presented: &OpaqueToken, at: Time) -> Result<Ref
             Ok(Refreshed::Replayed(id))
         }
     }
+}
+
+/// Forgets tokens of a session that were used so long ago that nobody who kept one counts on it any more.
+///
+/// Of a theft one hears when the one who was robbed sends a token that the thief has used; whenever that is, it must be
+/// found, or the thief stays in. They may come back as late as their session would have ended for them, idle: until then
+/// each used token is kept. Whoever comes later signs in anew anyway.
+fn forget_long_used(conn: &mut Conn, id: SessionId, at: Time) -> Result<()> {
+    let own = refresh_token::table.filter(refresh_token::session_id.eq(id));
+    let long_used = own.filter(refresh_token::used_at.lt(at.plus_days(-IDLE_DAYS)));
+    diesel::delete(long_used).execute(conn)?;
+    Ok(())
+}
+
+/// Whether there is such a refresh token: one that is none needs no turn at writing.
+///
+/// # Errors
+/// What the database says.
+pub fn is_known(conn: &mut Conn, presented: &OpaqueToken) -> Result<bool> {
+    let named = refresh_token::table.filter(refresh_token::hash.eq(presented.hash().to_vec()));
+    Ok(named.count().get_result::<i64>(conn)? > 0)
 }
 
 /// The successor of a token that was used a moment ago, unless that has been used itself.
@@ -173,8 +195,10 @@ pub fn forget(conn: &mut Conn, before: Time, most: i64) -> Result<usize> {
         .select(refresh_token::hash)
         .limit(most)
         .load(conn)?;
+    // As many as were found, not as were deleted: another node may be at the same ones.
+    let more_are_left = i64::try_from(tokens.len()).is_ok_and(|found| found >= most);
     let gone = diesel::delete(refresh_token::table.filter(refresh_token::hash.eq_any(tokens))).execute(conn)?;
-    if i64::try_from(gone).is_ok_and(|gone| gone >= most) {
+    if more_are_left {
         return Ok(gone);
     }
     Ok(gone + diesel::delete(session::table.filter(session::id.eq_any(over))).execute(conn)?)

@@ -79,4 +79,6 @@ fn every_act_is_for_whom_it_is(app: &TestApp) {
     }
     assert!(cells > 900, "only {cells} cells were asked");
     assert_eq!(before, versions(&stage), "the cells do not depend on each other");
+    let own = stage.other.who.get("/v1/auth/tokens").expect(200).body;
+    assert_eq!(own["data"].as_array().unwrap().len(), 1, "nobody ended the session or the token of another");
 }

@@ -3,7 +3,7 @@ use crate::support::{
     Actor, TestApp,
     world::{Record, World, world},
 };
-use benchside::vocabulary::Role;
+use benchside::{id::OrganizationId, vocabulary::Role};
 use serde_json::json;
 
 /// The columns of the matrix.
@@ -27,6 +27,14 @@ pub const ACTORS: [&str; 13] = [
 pub struct Stage {
     pub world: World,
     pub actors: Vec<Actor>,
+    /// Somebody who is none of them, with a session and a token.
+    pub other: Other,
+}
+
+pub struct Other {
+    pub who: Actor,
+    session: String,
+    token: String,
 }
 
 impl Stage {
@@ -40,6 +48,8 @@ impl Stage {
             "the lab" => self.world.labs[0].to_string(),
             "the clinic" => self.world.clinic.to_string(),
             "the sponsor" => self.world.sponsor.to_string(),
+            "another's session" => self.other.session.clone(),
+            "another's token" => self.other.token.clone(),
             name if ACTORS.contains(&name) => self.actor(name).id.to_string(),
             mark => self.record(mark).id.clone(),
         }
@@ -99,5 +109,14 @@ pub fn play(app: &TestApp) -> Stage {
 
     let of_world = [&w.ada, &w.bea, &w.kim, &w.lou, &w.pat, &w.rival, &w.auditor, &w.admin].map(Actor::clone);
     let [ada, bea, kim, lou, pat, riv, aud, adm] = of_world;
-    Stage { world: w, actors: vec![ada, sam, bea, mel, kim, cal, lou, exo, pat, riv, aud, adm, nil] }
+    let other = other(app, w.labs[0]);
+    Stage { world: w, actors: vec![ada, sam, bea, mel, kim, cal, lou, exo, pat, riv, aud, adm, nil], other }
+}
+
+fn other(app: &TestApp, lab: OrganizationId) -> Other {
+    let who = app.scientist("Oda Other", lab);
+    let token = json!({ "name": "Nightly", "scopes": ["read"], "expires_at": app.app.clock.now().plus_days(1) });
+    let token = who.post("/v1/auth/tokens", token).expect(201).id();
+    let session = who.get("/v1/auth/sessions").expect(200).body["data"][0]["id"].as_str().unwrap().to_owned();
+    Other { who, session, token }
 }

@@ -17,11 +17,14 @@ mod explained;
 mod members;
 mod reads;
 
-use crate::support::{Actor, Reply};
+use crate::support::{Actor, Reply, TestApp, on_both_engines};
 use cast::{ACTORS, Stage};
 use cells::{Cells, OPERATIONS, VISIBLE};
+use serde_json::json;
 use std::collections::BTreeSet;
 use uuid::Uuid;
+
+on_both_engines!(what_is_open_asks_for_no_token);
 
 /// What a cell must be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,6 +56,8 @@ struct Operation {
     method: String,
     path: String,
     media: Option<String>,
+    /// Whether the document says that it needs no token.
+    open: bool,
 }
 
 fn operations() -> Vec<Operation> {
@@ -65,6 +70,7 @@ fn operations() -> Vec<Operation> {
                 method: method.to_uppercase(),
                 path: path.clone(),
                 media: content.and_then(|c| c.keys().next().cloned()),
+                open: spec["security"] == json!([{}]),
             });
         }
     }
@@ -89,6 +95,23 @@ fn every_operation_has_its_cells() {
             assert!(!acts.is_empty(), "{id} has no cell");
             acts.iter().for_each(|act| drop(outcomes(act.cells)));
         }
+    }
+}
+
+fn what_is_open_asks_for_no_token(app: &TestApp) {
+    for (id, cells) in OPERATIONS {
+        let (operation, open) = (operation(id), matches!(cells, Cells::Open));
+        assert_eq!(operation.open, open, "{id}: the document and the cells differ on whether it needs a token");
+        if !open {
+            continue;
+        }
+        let path = operation.path.split('/').map(|part| if part.starts_with('{') { "x" } else { part });
+        let path = path.collect::<Vec<_>>().join("/");
+        let headers: Vec<_> = operation.media.iter().map(|media| ("content-type", &**media)).collect();
+        let body = operation.media.as_ref().map(|_| b"{}".as_slice());
+        let reply = app.anonymous().send(&operation.method, &path, &headers, body);
+        assert_ne!(reply.body["code"], "unauthenticated", "{id}");
+        assert!(reply.status < 500, "{id}: {:#}", reply.body);
     }
 }
 

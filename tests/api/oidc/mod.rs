@@ -7,8 +7,12 @@ mod signing;
 mod start;
 mod tokens;
 
-use crate::support::{Actor, TestApp, on_both_engines};
-use benchside::vocabulary::Role;
+use crate::support::{
+    Actor, Reply, TestApp,
+    crowd::{at_once, tally},
+    on_both_engines,
+};
+use benchside::{auth::oidc, vocabulary::Role};
 use browser::Browser;
 use desk::{Desk, desk_with_provider};
 use serde_json::{Value, json};
@@ -18,6 +22,8 @@ on_both_engines!(
     a_sign_in_comes_back_once_and_to_its_browser,
     rules_give_and_take_what_they_name,
     people_are_linked_by_a_verified_address_and_once,
+    tabs_that_come_back_at_once_all_come_in,
+    two_subjects_of_one_address_are_not_one_person,
     who_is_disabled_stays_out,
 );
 
@@ -37,7 +43,7 @@ pub(crate) fn account(email: &str, verified: bool, groups: &[&str]) -> Value {
 
 /// Why a sign-in came to nothing.
 #[track_caller]
-fn refused(reply: crate::support::Reply, reason: &str) {
+fn refused(reply: Reply, reason: &str) {
     let problem = reply.refused(401, "sign_in_failed");
     assert_eq!(problem["reason"], reason, "{problem:#}");
 }
@@ -192,6 +198,53 @@ fn people_are_linked_by_a_verified_address_and_once(app: &TestApp) {
     // From now on it is the subject that counts, whatever its address is.
     real.knows(&json!({ "ada": account("ada@elsewhere.example.org", false, &[]) }));
     assert_eq!(me(&desk.holder(&desk.signs_in(&Browser::default(), "real", "ada")))["id"], json!(ada.id));
+}
+
+fn tabs_that_come_back_at_once_all_come_in(app: &TestApp) {
+    let (lab, admin) = (app.lab("ALS Lab"), app.administrator("Admin"));
+    let code = admin.get(&format!("/v1/organizations/{lab}")).expect(200).body["code"].as_str().unwrap().to_owned();
+    let Some((desk, mut real)) = desk_with_provider(app, &managed(&code), "real") else { return };
+    for groups in [&["als"][..], &["trials"], &["als", "trials"], &["ghosts"], &["als"]] {
+        real.knows(&json!({ "nia": account("nia@example.org", true, groups) }));
+        let replies = come_back_at_once(&desk, &["nia"; 6]);
+        assert!(replies.iter().all(|reply| reply.status == 200), "{:?}", tally(&replies));
+    }
+}
+
+/// Signs in as each of these at the provider, and then sends all of them back at the same moment.
+fn come_back_at_once(desk: &Desk, logins: &[&str]) -> Vec<Reply> {
+    let tabs: Vec<_> = logins
+        .iter()
+        .map(|login| {
+            let browser = Browser::default();
+            let back = browser.authenticates(&desk.start("real"), login).url;
+            (browser, back)
+        })
+        .collect();
+    let job =
+        |(browser, back): (Browser, String)| Box::new(move || browser.get(&back)) as Box<dyn FnOnce() -> Reply + Send>;
+    at_once(tabs.into_iter().map(job).collect())
+}
+
+fn two_subjects_of_one_address_are_not_one_person(app: &TestApp) {
+    let Some((desk, mut real)) = desk_with_provider(app, JUST_IN_TIME, "real") else { return };
+    for n in 0..5 {
+        let ada = app.scientist(&format!("Ada {n}"), app.lab(&format!("Lab {n}")));
+        let (one, other) = (format!("one-{n}"), format!("other-{n}"));
+        let same = account(&ada.email, true, &[]);
+        real.knows(&json!({ one.as_str(): same.clone(), other.as_str(): same }));
+        let mut replies = come_back_at_once(&desk, &[&one, &other]);
+        replies.sort_by_key(|reply| reply.status);
+        refused(replies.pop().unwrap(), "not_admitted");
+        assert_eq!(me(&desk.holder(&replies[0]))["id"], json!(ada.id));
+    }
+    // Whatever came in between, the database has it so.
+    let (ada, at) = (app.scientist("Ada", app.lab("Lab")), app.app.clock.now());
+    let link = |subject: &'static str| {
+        app.wait(app.app.db.write(move |conn| oidc::store::link(conn, "https://a.example.org", subject, ada.id, at)))
+    };
+    link("one").unwrap();
+    assert!(link("other").unwrap_err().is_unique_violation());
 }
 
 fn who_is_disabled_stays_out(app: &TestApp) {

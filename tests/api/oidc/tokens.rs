@@ -98,7 +98,15 @@ fn an_access_token_for_us_is_enough_and_no_other_token_is(app: &TestApp) {
     });
     bearer.post("/v1/signatures/challenges", asked).refused(403, "not_permitted");
 
+    // Nor does it change how anybody gets in, whoever it is of.
     let admin = app.administrator("Admin");
+    real.knows(&json!({ "admin": account(&admin.email, true, &[]) }));
+    let of_admin = with(&tokens_of(&real, "admin", "https://benchside.test")["access_token"]);
+    let eve = json!({ "name": "Eve", "email": "eve@example.org", "roles": ["administrator"] });
+    of_admin.post("/v1/people", eve).refused(403, "not_permitted");
+    of_admin.post(&format!("/v1/people/{}/invitation", ada.id), json!({})).refused(403, "not_permitted");
+    of_admin.patch(&format!("/v1/people/{}", ada.id), 1, json!({ "roles": ["auditor"] })).refused(403, "not_permitted");
+
     let path = format!("/v1/people/{}/disable", ada.id);
     admin.versioned("POST", &path, 1, json!({ "reason": "Left" })).expect(200);
     bearer.get("/v1/me").refused(401, "unauthenticated");

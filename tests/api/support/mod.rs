@@ -116,6 +116,27 @@ impl TestApp {
         self.runtime.block_on(self.app.db.write(move |conn| f(conn, &context))).unwrap()
     }
 
+    /// Runs statements that both engines understand.
+    pub fn sql(&self, statements: impl Into<String>) {
+        use diesel::connection::SimpleConnection;
+        let statements = statements.into();
+        self.write(move |conn, _| Ok(conn.batch_execute(&statements)?));
+    }
+
+    /// Has the database refuse, from now on, such a change of a table's row.
+    pub fn refuse(&self, change: &str, table: &str, when: &str) {
+        if self.url.starts_with("sqlite") {
+            self.sql(format!(
+                "CREATE TRIGGER refused BEFORE {change} ON {table} WHEN {when} BEGIN SELECT RAISE(ABORT, 'refused'); END"
+            ));
+        } else {
+            self.sql(format!(
+                "CREATE FUNCTION refused() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE ''refused''; END';
+                 CREATE TRIGGER refused BEFORE {change} ON {table} FOR EACH ROW WHEN ({when}) EXECUTE FUNCTION refused()"
+            ));
+        }
+    }
+
     /// The demo's story, and someone of each role in it.
     pub fn demo(&self, seed: u64, today: benchside::db::columns::Time) {
         let hash = self.app.passwords.hash_blocking(&Secret::from(PASSWORD.to_owned())).unwrap();
