@@ -107,6 +107,7 @@ fn routes(cfg: &mut ServiceConfig) {
         .configure(pipeline::http::routes)
         .configure(bulk::http::routes)
         .configure(ledger::http::routes)
+        .configure(ledger::feed::http::routes)
         .service(live)
         .service(ready)
         .service(metrics_text)
@@ -191,6 +192,7 @@ async fn stop_signal(app: web::Data<App>) {
     let (term, interrupt) = (pin!(received(SignalKind::terminate())), pin!(received(SignalKind::interrupt())));
     let is_term = matches!(select(term, interrupt).await, Either::Left(_));
     app.stopping.store(true, Ordering::Relaxed);
+    app.pulse.wake();
     if is_term {
         tokio::time::sleep(app.edge.drain_notice).await;
     }

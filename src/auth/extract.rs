@@ -115,6 +115,19 @@ impl<P> Guard<P> {
         });
         Ok(answer.await?.respond())
     }
+    /// The same person asked for again, later in a request that lasts: a role that was taken away, or a session that was
+    /// ended, bites here too.
+    ///
+    /// # Errors
+    /// As the guard itself.
+    pub async fn again(&self, request: &HttpRequest) -> Result<Principal>
+    where
+        P: Permission,
+    {
+        let principal = authenticate(request, &self.app).await?;
+        refuse_out_of_scope(request, &principal)?;
+        if principal.may_ask::<P>() { Ok(principal) } else { Err(P::ROW.refused()) }
+    }
     /// The service.
     pub fn app(&self) -> &App {
         &self.app

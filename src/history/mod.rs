@@ -1,6 +1,10 @@
 //! Reading the ledger: what happened to a record, field by field, and its moves; each only as far as the reader may see.
 pub mod http;
 pub mod store;
+pub mod visible {
+    //! What a person may see of events.
+    pub mod store;
+}
 
 use crate::{
     auth::policy::{Principal, ReadPrivate},

@@ -1,8 +1,9 @@
 //! The only SQL of history: the events of a record, newest first, as one person may see them.
 use super::{
-    Entry, FieldChange, MovedRecord, Named, Outcome, RecordRef, SignatureView, Ties, TransitionView, diff,
-    names_records, person_at, private_fields, tells_access, tells_reason, uuids_in, version_is_visible, without,
-    without_before,
+    Entry, FieldChange, MovedRecord, Named, Outcome, RecordRef, SignatureView, TransitionView, diff, names_records,
+    private_fields, tells_access, tells_reason, uuids_in, version_is_visible,
+    visible::store::{TiesOf, hidden_records, visible},
+    without, without_before,
 };
 use crate::{
     Error, Result,
@@ -10,12 +11,11 @@ use crate::{
     db::{
         Conn, MultiBackend,
         columns::Time,
-        schema::{event, event_mention, pairing, trial},
+        schema::{event, event_mention},
     },
     http::page::Page,
-    id::{AnyId, DiscoveryId, EventId, InsightId, OrganizationId, PersonId, TrialId},
+    id::{AnyId, DiscoveryId, EventId, InsightId, PersonId},
     ledger::log,
-    lifecycle::builtin::ACCEPTED,
     person,
     vocabulary::{Action, RecordKind},
 };
@@ -44,8 +44,8 @@ type Row = (
 pub struct Event {
     enqueued: i64,
     id: EventId,
-    kind: RecordKind,
-    record: Uuid,
+    pub(super) kind: RecordKind,
+    pub(super) record: Uuid,
     version: i64,
     action: Action,
     name: Option<String>,
@@ -69,7 +69,7 @@ impl Event {
         let (record, actor) = (record.0, actor.map(|a| PersonId::of(a.0)));
         Ok(Self { enqueued, id, kind, record, version, action, name, from, to, actor, at, effective_at, payload })
     }
-    fn content(&self) -> Option<&Map<String, Value>> {
+    pub(super) fn content(&self) -> Option<&Map<String, Value>> {
         self.payload.get("record").and_then(Value::as_object)
     }
     fn text(&self, member: &str) -> Option<String> {
@@ -153,6 +153,23 @@ const READ_AHEAD: i64 = 64;
 /// What the database says.
 pub fn history(conn: &mut Conn, who: &Principal, id: Uuid, page: &Page) -> Result<Vec<Entry>> {
     let (events, ties) = visible_events(conn, who, id, page, false)?;
+    entries(conn, who, events, &ties)
+}
+
+/// Some events in the order of their numbers in `numbers`, as far as the reader may see them.
+///
+/// # Errors
+/// What the database says.
+pub fn told(conn: &mut Conn, who: &Principal, numbers: &[i64]) -> Result<Vec<Entry>> {
+    let rows: Vec<Row> = event::table.filter(event::enqueued.eq_any(numbers)).select(COLUMNS).load(conn)?;
+    let mut events: Vec<Event> = rows.into_iter().map(Event::of).collect::<Result<_>>()?;
+    let order: HashMap<i64, usize> = numbers.iter().enumerate().map(|(place, number)| (*number, place)).collect();
+    events.sort_by_key(|event| order.get(&event.enqueued).copied());
+    let (events, ties) = visible(conn, who, events)?;
+    entries(conn, who, events, &ties)
+}
+
+fn entries(conn: &mut Conn, who: &Principal, events: Vec<Event>, ties: &TiesOf) -> Result<Vec<Entry>> {
     let before = contents_before(conn, &events)?;
     let mut changes = Vec::with_capacity(events.len());
     for event in &events {
@@ -281,29 +298,6 @@ fn visible_events(
     }
 }
 
-/// What ties a reader to each of some records.
-type TiesOf = HashMap<Uuid, Ties>;
-
-/// Those of the events that the reader may see: of records they may see now, in versions that were for them too. Also what
-/// ties the reader to those records.
-///
-/// # Errors
-/// What the database says.
-pub fn visible(conn: &mut Conn, who: &Principal, events: Vec<Event>) -> Result<(Vec<Event>, TiesOf)> {
-    if who.sees_all() {
-        return Ok((events, HashMap::new()));
-    }
-    let hidden = hidden_records(conn, who, events.iter().map(|e| e.record))?;
-    let events: Vec<Event> = events.into_iter().filter(|e| !hidden.contains(&e.record)).collect();
-    let ties = ties_to(conn, who, &events)?;
-    let shown = |event: &Event| {
-        let tie = ties.get(&event.record).copied().unwrap_or_default();
-        event.content().is_none_or(|content| version_is_visible(who, event.kind, content, tie))
-    };
-    let events = events.into_iter().filter(shown).collect();
-    Ok((events, ties))
-}
-
 fn events_before(conn: &mut Conn, id: Uuid, after: Option<i64>, only_moves: bool, limit: i64) -> Result<Vec<Event>> {
     let mentioned =
         event_mention::table.filter(event_mention::record_id.eq(AnyId::of(id))).select(event_mention::event_id);
@@ -319,78 +313,6 @@ fn events_before(conn: &mut Conn, id: Uuid, after: Option<i64>, only_moves: bool
         query = query.filter(event::record_id.eq(AnyId::of(id))).filter(event::move_name.is_not_null());
     }
     query.select(COLUMNS).load::<Row>(conn)?.into_iter().map(Event::of).collect()
-}
-
-/// What ties the reader to each of the events' records now, which its newest event tells.
-fn ties_to(conn: &mut Conn, who: &Principal, events: &[Event]) -> Result<TiesOf> {
-    let ids: HashSet<Uuid> = events.iter().map(|e| e.record).collect();
-    let newest = newest(conn, &ids)?;
-    let id_in = |content: &Map<String, Value>, field: &str| Uuid::parse_str(content.get(field)?.as_str()?).ok();
-    let of_kind = |kind: RecordKind| newest.iter().filter(move |(_, (k, _))| *k == kind);
-    let trials: HashSet<TrialId> =
-        of_kind(RecordKind::Finding).filter_map(|(_, (_, c))| id_in(c, "trial_id")).map(TrialId::of).collect();
-    let clinics: HashMap<TrialId, OrganizationId> = if trials.is_empty() {
-        HashMap::new()
-    } else {
-        let known = trial::table.filter(trial::id.eq_any(trials));
-        known.select((trial::id, trial::clinic_id)).load(conn)?.into_iter().collect()
-    };
-    let paired = paired_with(conn, who, of_kind(RecordKind::Discovery).map(|(id, _)| *id))?;
-    let tie = |(id, (kind, content)): (&Uuid, &(RecordKind, Map<String, Value>))| {
-        let steward = match kind {
-            RecordKind::Discovery => id_in(content, "lab_id").map(OrganizationId::of),
-            RecordKind::Trial | RecordKind::Insight => id_in(content, "clinic_id").map(OrganizationId::of),
-            RecordKind::Finding => id_in(content, "trial_id").and_then(|id| clinics.get(&TrialId::of(id)).copied()),
-            RecordKind::Organization
-            | RecordKind::Person
-            | RecordKind::Lifecycle
-            | RecordKind::Pairing
-            | RecordKind::Transfer => None,
-        };
-        let owner = person_at(content, "owner_id") == Some(who.id);
-        (*id, Ties { steward: steward.is_some_and(|s| who.belongs_to(s)), owner, paired: paired.contains(id) })
-    };
-    Ok(newest.iter().map(tie).collect())
-}
-
-/// Records by id: their kind and their content.
-type Contents = HashMap<Uuid, (RecordKind, Map<String, Value>)>;
-
-/// The records as their newest events have them.
-fn newest(conn: &mut Conn, ids: &HashSet<Uuid>) -> Result<Contents> {
-    if ids.is_empty() {
-        return Ok(HashMap::new());
-    }
-    let later = diesel::alias!(event as later);
-    let newer = later
-        .filter(later.field(event::record_id).eq(event::record_id))
-        .filter(later.field(event::record_version).gt(event::record_version));
-    let rows: Vec<(AnyId, RecordKind, Option<Vec<u8>>)> = event::table
-        .filter(event::record_id.eq_any(ids.iter().map(|id| AnyId::of(*id)).collect::<Vec<_>>()))
-        .filter(diesel::dsl::not(diesel::dsl::exists(newer)))
-        .select((event::record_id, event::record_kind, event::payload))
-        .load(conn)?;
-    Ok(rows.into_iter().filter_map(|(id, kind, bytes)| Some((id.0, (kind, content_of(&bytes?)?)))).collect())
-}
-
-/// Those of the discoveries with which the reader has an accepted pairing.
-fn paired_with(conn: &mut Conn, who: &Principal, discoveries: impl Iterator<Item = Uuid>) -> Result<HashSet<Uuid>> {
-    let discoveries: Vec<DiscoveryId> = discoveries.map(DiscoveryId::of).collect();
-    if discoveries.is_empty() {
-        return Ok(HashSet::new());
-    }
-    let accepted: Vec<DiscoveryId> = pairing::table
-        .filter(pairing::discovery_id.eq_any(discoveries))
-        .filter(pairing::state.eq(ACCEPTED))
-        .filter(
-            pairing::clinician_id
-                .eq(who.id)
-                .assume_not_null()
-                .or(pairing::organization_id.eq_any(who.organizations.clone()).assume_not_null()),
-        )
-        .select(pairing::discovery_id)
-        .load(conn)?;
-    Ok(accepted.into_iter().map(|id| id.0).collect())
 }
 
 /// An event as it may be shown to one person.
@@ -428,7 +350,7 @@ pub fn shown(conn: &mut Conn, who: &Principal, enqueued: i64) -> Result<Option<S
 }
 
 /// The record in a payload.
-fn content_of(payload: &[u8]) -> Option<Map<String, Value>> {
+pub(super) fn content_of(payload: &[u8]) -> Option<Map<String, Value>> {
     match serde_json::from_slice::<Map<String, Value>>(payload).ok()?.remove("record") {
         Some(Value::Object(content)) => Some(content),
         _ => None,
@@ -467,30 +389,4 @@ fn redact(conn: &mut Conn, who: &Principal, changes: Vec<Vec<FieldChange>>) -> R
         (before != after).then_some(FieldChange { field: change.field, before, after })
     };
     Ok(changes.into_iter().map(|entry| entry.into_iter().filter_map(shown).collect()).collect())
-}
-
-/// Those of the given ids that are records which the reader may not see.
-///
-/// # Errors
-/// What the database says.
-pub fn hidden_records(conn: &mut Conn, who: &Principal, ids: impl Iterator<Item = Uuid>) -> Result<HashSet<Uuid>> {
-    let ids: HashSet<Uuid> = ids.collect();
-    if ids.is_empty() || who.sees_all() {
-        return Ok(HashSet::new());
-    }
-    let known: Vec<(RecordKind, AnyId)> = event::table
-        .filter(event::record_id.eq_any(ids.into_iter().map(AnyId::of).collect::<Vec<_>>()))
-        .filter(event::record_version.eq(1))
-        .select((event::record_kind, event::record_id))
-        .load(conn)?;
-    let mut by_kind: HashMap<RecordKind, Vec<Uuid>> = HashMap::new();
-    for (kind, id) in known {
-        by_kind.entry(kind).or_default().push(id.0);
-    }
-    let mut hidden = HashSet::new();
-    for (kind, ids) in by_kind {
-        let seen = crate::app::visible_ids(conn, who, kind, &ids)?;
-        hidden.extend(ids.into_iter().filter(|id| !seen.contains(id)));
-    }
-    Ok(hidden)
 }

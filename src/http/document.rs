@@ -180,6 +180,12 @@ fn problems(path: &str, method: &str, operation: &Map<String, Value>) -> BTreeSe
         statuses.insert(Code::SignInFailed.status());
         statuses.remove(&Code::UnknownParameter.status());
     }
+    if path == "/v1/events" {
+        statuses.insert(Code::FeedReset.status());
+    }
+    if path.starts_with("/v1/ledger/") || path == "/v1/events" {
+        statuses.insert(Code::LedgerHalted.status());
+    }
     if path == "/v1/signatures/challenges" {
         statuses.insert(Code::VersionMismatch.status());
     }

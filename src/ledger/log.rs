@@ -6,11 +6,12 @@ use super::{
 use crate::{
     Error, Result,
     db::{
-        Conn,
+        Conn, MultiBackend,
         columns::Time,
         each_backend,
         schema::{event, event_pending, log_checkpoint, log_generation, log_leaf, log_node},
     },
+    vocabulary::{Action, RecordKind},
 };
 use diesel::prelude::*;
 use std::collections::HashMap;
@@ -271,6 +272,41 @@ pub fn events_from(conn: &mut Conn, generation: i64, from: i64, limit: i64) -> R
         .limit(limit)
         .load(conn)?;
     rows.into_iter().map(|(position, enqueued, hash)| Ok((position, of_event((enqueued, hash))?))).collect()
+}
+
+/// Which events are asked for; nothing asked for is every one.
+#[derive(Debug, Clone, Default)]
+pub struct Wanted {
+    /// Of records of these kinds.
+    pub kinds: Vec<RecordKind>,
+    /// Of these actions.
+    pub actions: Vec<Action>,
+}
+
+/// The positions and numbers of the events that are wanted, from a position on and below another.
+///
+/// # Errors
+/// What the database says.
+pub fn wanted(
+    conn: &mut Conn,
+    generation: i64,
+    positions: std::ops::Range<i64>,
+    wanted: &Wanted,
+    limit: i64,
+) -> Result<Vec<(i64, i64)>> {
+    let mut query = log_leaf::table
+        .inner_join(event::table.on(log_leaf::enqueued.eq(event::enqueued.nullable())))
+        .filter(log_leaf::generation.eq(generation))
+        .filter(log_leaf::position.ge(positions.start))
+        .filter(log_leaf::position.lt(positions.end))
+        .into_boxed::<MultiBackend>();
+    if !wanted.kinds.is_empty() {
+        query = query.filter(event::record_kind.eq_any(&wanted.kinds));
+    }
+    if !wanted.actions.is_empty() {
+        query = query.filter(event::action.eq_any(&wanted.actions));
+    }
+    Ok(query.order(log_leaf::position).select((log_leaf::position, event::enqueued)).limit(limit).load(conn)?)
 }
 
 /// The proof that a tree contains a leaf (RFC 6962, 2.1.1).

@@ -6,6 +6,7 @@
 pub mod checkpoint;
 pub mod event;
 pub mod export;
+pub mod feed;
 pub mod guard;
 pub mod http;
 pub mod inspect;

@@ -42,6 +42,11 @@ impl Pulse {
         self.published.borrow().clone().ok_or_else(|| Error::LogHalted("no checkpoint can be shown yet".into()))
     }
 
+    /// Wakes those who listen, though there is nothing new: the service is to stop.
+    pub fn wake(&self) {
+        self.published.send_modify(|_| {});
+    }
+
     /// Hears of each new one.
     pub fn listen(&self) -> watch::Receiver<Option<Published>> {
         self.published.subscribe()

@@ -112,6 +112,7 @@ fn tries(w: &World, parameter: &Value) -> Vec<String> {
     let organizations = || vec![w.labs[0].to_string(), w.clinic.to_string(), w.sponsor.to_string()];
     match name {
         "limit" => vec!["1".into(), "200".into()],
+        "after" => vec!["1-0".into(), "1-9".into()],
         "cursor" | "sort" | "count" | "fields" => Vec::new(),
         "q" => {
             let words = w.records.iter().filter(|r| KINDS.contains(&r.kind)).map(|r| r.mark.clone());

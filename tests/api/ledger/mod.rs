@@ -1,5 +1,6 @@
 //! The log in its order: places, checkpoints, proofs, the guard; and that whatever was done to it is found.
 mod damage;
+mod feed;
 mod outside;
 
 use crate::support::{Actor, Node, TestApp, on_both_engines};

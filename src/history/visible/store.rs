@@ -1,0 +1,142 @@
+//! The only SQL of what a person may see of events: of records that they may see now, in versions that were for them too.
+use crate::{
+    Result,
+    auth::policy::Principal,
+    db::{
+        Conn,
+        schema::{event, pairing, trial},
+    },
+    history::{
+        Ties, person_at,
+        store::{Event, content_of},
+        version_is_visible,
+    },
+    id::{AnyId, DiscoveryId, OrganizationId, TrialId},
+    lifecycle::builtin::ACCEPTED,
+    vocabulary::RecordKind,
+};
+use diesel::prelude::*;
+use serde_json::{Map, Value};
+use std::collections::{HashMap, HashSet};
+use uuid::Uuid;
+
+/// What ties a reader to each of some records.
+pub type TiesOf = HashMap<Uuid, Ties>;
+
+/// Those of the events that the reader may see: of records they may see now, in versions that were for them too. Also what
+/// ties the reader to those records.
+///
+/// # Errors
+/// What the database says.
+pub fn visible(conn: &mut Conn, who: &Principal, events: Vec<Event>) -> Result<(Vec<Event>, TiesOf)> {
+    if who.sees_all() {
+        return Ok((events, HashMap::new()));
+    }
+    let hidden = hidden_records(conn, who, events.iter().map(|e| e.record))?;
+    let events: Vec<Event> = events.into_iter().filter(|e| !hidden.contains(&e.record)).collect();
+    let ties = ties_to(conn, who, &events)?;
+    let shown = |event: &Event| {
+        let tie = ties.get(&event.record).copied().unwrap_or_default();
+        event.content().is_none_or(|content| version_is_visible(who, event.kind, content, tie))
+    };
+    let events = events.into_iter().filter(shown).collect();
+    Ok((events, ties))
+}
+
+/// What ties the reader to each of the events' records now, which its newest event tells.
+fn ties_to(conn: &mut Conn, who: &Principal, events: &[Event]) -> Result<TiesOf> {
+    let ids: HashSet<Uuid> = events.iter().map(|e| e.record).collect();
+    let newest = newest(conn, &ids)?;
+    let id_in = |content: &Map<String, Value>, field: &str| Uuid::parse_str(content.get(field)?.as_str()?).ok();
+    let of_kind = |kind: RecordKind| newest.iter().filter(move |(_, (k, _))| *k == kind);
+    let trials: HashSet<TrialId> =
+        of_kind(RecordKind::Finding).filter_map(|(_, (_, c))| id_in(c, "trial_id")).map(TrialId::of).collect();
+    let clinics: HashMap<TrialId, OrganizationId> = if trials.is_empty() {
+        HashMap::new()
+    } else {
+        let known = trial::table.filter(trial::id.eq_any(trials));
+        known.select((trial::id, trial::clinic_id)).load(conn)?.into_iter().collect()
+    };
+    let paired = paired_with(conn, who, of_kind(RecordKind::Discovery).map(|(id, _)| *id))?;
+    let tie = |(id, (kind, content)): (&Uuid, &(RecordKind, Map<String, Value>))| {
+        let steward = match kind {
+            RecordKind::Discovery => id_in(content, "lab_id").map(OrganizationId::of),
+            RecordKind::Trial | RecordKind::Insight => id_in(content, "clinic_id").map(OrganizationId::of),
+            RecordKind::Finding => id_in(content, "trial_id").and_then(|id| clinics.get(&TrialId::of(id)).copied()),
+            RecordKind::Organization
+            | RecordKind::Person
+            | RecordKind::Lifecycle
+            | RecordKind::Pairing
+            | RecordKind::Transfer => None,
+        };
+        let owner = person_at(content, "owner_id") == Some(who.id);
+        (*id, Ties { steward: steward.is_some_and(|s| who.belongs_to(s)), owner, paired: paired.contains(id) })
+    };
+    Ok(newest.iter().map(tie).collect())
+}
+
+/// Records by id: their kind and their content.
+type Contents = HashMap<Uuid, (RecordKind, Map<String, Value>)>;
+
+/// The records as their newest events have them.
+fn newest(conn: &mut Conn, ids: &HashSet<Uuid>) -> Result<Contents> {
+    if ids.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let later = diesel::alias!(event as later);
+    let newer = later
+        .filter(later.field(event::record_id).eq(event::record_id))
+        .filter(later.field(event::record_version).gt(event::record_version));
+    let rows: Vec<(AnyId, RecordKind, Option<Vec<u8>>)> = event::table
+        .filter(event::record_id.eq_any(ids.iter().map(|id| AnyId::of(*id)).collect::<Vec<_>>()))
+        .filter(diesel::dsl::not(diesel::dsl::exists(newer)))
+        .select((event::record_id, event::record_kind, event::payload))
+        .load(conn)?;
+    Ok(rows.into_iter().filter_map(|(id, kind, bytes)| Some((id.0, (kind, content_of(&bytes?)?)))).collect())
+}
+
+/// Those of the discoveries with which the reader has an accepted pairing.
+fn paired_with(conn: &mut Conn, who: &Principal, discoveries: impl Iterator<Item = Uuid>) -> Result<HashSet<Uuid>> {
+    let discoveries: Vec<DiscoveryId> = discoveries.map(DiscoveryId::of).collect();
+    if discoveries.is_empty() {
+        return Ok(HashSet::new());
+    }
+    let accepted: Vec<DiscoveryId> = pairing::table
+        .filter(pairing::discovery_id.eq_any(discoveries))
+        .filter(pairing::state.eq(ACCEPTED))
+        .filter(
+            pairing::clinician_id
+                .eq(who.id)
+                .assume_not_null()
+                .or(pairing::organization_id.eq_any(who.organizations.clone()).assume_not_null()),
+        )
+        .select(pairing::discovery_id)
+        .load(conn)?;
+    Ok(accepted.into_iter().map(|id| id.0).collect())
+}
+
+/// Those of the given ids that are records which the reader may not see.
+///
+/// # Errors
+/// What the database says.
+pub fn hidden_records(conn: &mut Conn, who: &Principal, ids: impl Iterator<Item = Uuid>) -> Result<HashSet<Uuid>> {
+    let ids: HashSet<Uuid> = ids.collect();
+    if ids.is_empty() || who.sees_all() {
+        return Ok(HashSet::new());
+    }
+    let known: Vec<(RecordKind, AnyId)> = event::table
+        .filter(event::record_id.eq_any(ids.into_iter().map(AnyId::of).collect::<Vec<_>>()))
+        .filter(event::record_version.eq(1))
+        .select((event::record_kind, event::record_id))
+        .load(conn)?;
+    let mut by_kind: HashMap<RecordKind, Vec<Uuid>> = HashMap::new();
+    for (kind, id) in known {
+        by_kind.entry(kind).or_default().push(id.0);
+    }
+    let mut hidden = HashSet::new();
+    for (kind, ids) in by_kind {
+        let seen = crate::app::visible_ids(conn, who, kind, &ids)?;
+        hidden.extend(ids.into_iter().filter(|id| !seen.contains(id)));
+    }
+    Ok(hidden)
+}
