@@ -3,7 +3,6 @@
 use super::{
     checkpoint::Head,
     event::Hash,
-    http::bundle,
     log::{self, Stored},
     tree::{self, Nodes, count},
     verify::{FaultKind, Report, Walk},
@@ -56,6 +55,21 @@ pub fn write(conn: &mut Conn, checkpoint: &Stored, folder: &Path) -> Result<()> 
     }
     // Last, so that a folder with a checkpoint is whole.
     put(&folder.join("checkpoint"), checkpoint.note.as_bytes())
+}
+
+/// Leaves one behind the other, each after its length as a big-endian `u16` (C2SP tlog-tiles).
+///
+/// # Errors
+/// When a leaf is longer.
+pub fn bundle(leaves: &[Vec<u8>]) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    for leaf in leaves {
+        let length =
+            u16::try_from(leaf.len()).map_err(|_| Error::Internal(format!("a leaf of {} bytes", leaf.len())))?;
+        bytes.extend(length.to_be_bytes());
+        bytes.extend(leaf);
+    }
+    Ok(bytes)
 }
 
 fn put(path: &Path, bytes: &[u8]) -> Result<()> {

@@ -1,5 +1,6 @@
 //! The routes of the log: what anybody signed in may pin, and what auditors read.
 use super::{
+    export::bundle,
     log::{self, Stored},
     proof::Proof,
     tree::{self, count, natural},
@@ -11,7 +12,6 @@ use crate::{
         policy::{Principal, Read, ReadLog},
     },
     db::Conn,
-    error::Code,
     history,
     http::params::{self, Params},
     id::EventId,
@@ -252,18 +252,4 @@ impl TileAsked {
         let nodes = log::nodes(conn, checkpoint.generation, &numbers)?;
         tile.read_data(&nodes).map_err(|e| tree::broken(&e))
     }
-}
-
-/// Leaves one behind the other, each after its length as a big-endian `u16` (C2SP tlog-tiles).
-///
-/// # Errors
-/// When a leaf is longer.
-pub fn bundle(leaves: &[Vec<u8>]) -> Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    for leaf in leaves {
-        let length = u16::try_from(leaf.len()).map_err(|_| Error::refused(Code::Internal, "A leaf is too long."))?;
-        bytes.extend(length.to_be_bytes());
-        bytes.extend(leaf);
-    }
-    Ok(bytes)
 }

@@ -4,7 +4,6 @@
 //! sequencing transaction begins by renewing it where fence and holder are still its own, and no row means that another
 //! node has taken over. It is held only while there is work, so that idle nodes write nothing.
 use crate::{Result, db::Conn};
-use uuid::Uuid;
 
 /// How long a node that fell silent is waited for, in seconds.
 #[cfg(feature = "postgres")]
@@ -13,14 +12,20 @@ const SECONDS: i32 = 3;
 /// This process's part in it.
 #[derive(Debug)]
 pub struct Lease {
-    holder: Uuid,
+    #[cfg(feature = "postgres")]
+    holder: uuid::Uuid,
     fence: Option<i64>,
     renewed: Option<i64>,
 }
 
 impl Default for Lease {
     fn default() -> Self {
-        Self { holder: Uuid::now_v7(), fence: None, renewed: None }
+        Self {
+            #[cfg(feature = "postgres")]
+            holder: uuid::Uuid::now_v7(),
+            fence: None,
+            renewed: None,
+        }
     }
 }
 
@@ -56,12 +61,11 @@ impl Lease {
         {
             self.fence = Some(fence);
         }
-        let _ = self.holder;
     }
 }
 
 #[cfg(feature = "postgres")]
-fn held(c: &mut diesel::PgConnection, holder: Uuid, fence: Option<i64>) -> Result<Option<i64>> {
+fn held(c: &mut diesel::PgConnection, holder: uuid::Uuid, fence: Option<i64>) -> Result<Option<i64>> {
     use diesel::{
         OptionalExtension, QueryableByName, RunQueryDsl, sql_query,
         sql_types::{BigInt, Integer, Uuid as SqlUuid},

@@ -10,12 +10,15 @@
 //!
 //! Slow clients ([`slow`]): what a thousand of them and a saturating load leave of the service.
 //!
+//! The log ([`log`]): many writers, two processes, readers who are cut off.
+//!
 //! Refreshes at once ([`refresh`]): one successor in each round, and a replay that ends the session.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
 #[path = "../api/support/mod.rs"]
 #[allow(dead_code, unused_imports, unused_macros)]
 mod support;
 
+mod log;
 mod refresh;
 mod slow;
 
@@ -27,7 +30,7 @@ use benchside::{
         schema::{discovery, event, event_pending, log_leaf, organization, person},
     },
     id::{AnyId, DiscoveryId, OrganizationId, PersonId},
-    ledger::Context,
+    ledger::{Context, verify_database},
     vocabulary::Authn,
 };
 use diesel::{Connection, connection::SimpleConnection, prelude::*};
@@ -618,6 +621,9 @@ fn kills_under_load_lose_nothing(url: &str, folder: &Path) {
         let stored = Stored::read(url);
         let faults = stored.compare(&acknowledged);
         assert!(faults.is_empty(), "{engine}, round {round}:\n{}", faults.join("\n"));
+        let mut conn = Conn::open(&url.parse().unwrap(), Purpose::Read).unwrap();
+        let log = conn.snapshot(|conn| verify_database::verify(conn, None, None)).unwrap();
+        assert!(log.is_clean(), "{engine}, round {round}: {:#?}", log.faults);
         let changes = stored.events.iter().filter(|e| e.1 == "discovery").count();
         unheard = changes - acknowledged.len();
         println!(
