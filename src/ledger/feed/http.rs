@@ -95,7 +95,7 @@ async fn list_events(who: Guard<Read>, request: HttpRequest) -> Result<HttpRespo
     let wanted = Wanted { kinds: params.any("kind"), actions: params.any("action") };
     let limit = params.integer("limit", 1, 200).unwrap_or(50);
     let published = who.app().pulse.latest()?;
-    let from = start(&request, &mut params, streams, &published)?;
+    let from = start(&request, &mut params, &published)?;
     params.finish()?;
     if streams {
         return Ok(stream(Listener::new(who, request, published.generation, from, wanted)));
@@ -121,11 +121,10 @@ fn wants_stream(request: &HttpRequest) -> bool {
 }
 
 /// From where: behind the last event that the reader took.
-fn start(request: &HttpRequest, params: &mut Params, streams: bool, log: &Stored) -> Result<u64> {
+fn start(request: &HttpRequest, params: &mut Params, log: &Stored) -> Result<u64> {
     const HEADER: &str = "last-event-id";
     let after = params.text("after", 40);
-    let resumed =
-        request.headers().get(HEADER).filter(|_| streams).map(|value| value.to_str().unwrap_or_default().to_owned());
+    let resumed = request.headers().get(HEADER).map(|value| value.to_str().unwrap_or_default().to_owned());
     let name = if resumed.is_some() { "Last-Event-ID" } else { "after" };
     let Some(text) = resumed.or(after) else { return Ok(0) };
     let Ok(position) = text.parse::<Position>() else {
