@@ -106,7 +106,7 @@ impl<P> Guard<P> {
         F: Fn(&mut crate::db::Conn, &Principal, &Context) -> Result<Answer> + Send + 'static,
     {
         let repeatable = match header_text(request, IDEMPOTENCY_KEY)? {
-            Some(key) => Some(Repeatable::new(key, format!("{} {}", request.method(), request.path()), body)?),
+            Some(key) => Some(Repeatable::new(key, format!("{} {}", request.method(), routed(request)), body)?),
             None => None,
         };
         let answer = self.write(move |conn, who, context| match &repeatable {
@@ -230,9 +230,13 @@ fn is_by_session_only(method: &Method, path: &str) -> bool {
 }
 
 /// 403 where the token was not made for this.
+/// The path as it was routed: in the path as sent any letter may stand percent-encoded.
+fn routed(request: &HttpRequest) -> &str {
+    request.match_info().as_str()
+}
+
 fn refuse_out_of_scope(request: &HttpRequest, who: &Principal) -> Result<()> {
-    // As it was routed: in the path as sent any letter may stand percent-encoded.
-    let path = request.match_info().as_str();
+    let path = routed(request);
     if is_by_session_only(request.method(), path) {
         who.must_have_signed_in()?;
     }
@@ -270,7 +274,7 @@ pub async fn signed_in(request: &HttpRequest) -> Result<()> {
 async fn forbidden<P: Permission>(request: &HttpRequest, app: &App, who: Principal) -> Error {
     let refusal = P::ROW.refused();
     let Some(segment) = request.match_info().get("id") else { return refusal };
-    let plural = request.match_info().as_str().split('/').nth(2).unwrap_or_default();
+    let plural = routed(request).split('/').nth(2).unwrap_or_default();
     let kind = RecordKind::ALL.iter().copied().find(|kind| kind.plural() == plural);
     let Some((kind, key)) = kind.and_then(|kind| Some((kind, Key::parse(kind, segment)?))) else {
         return Error::not_found();

@@ -17,7 +17,7 @@ use crate::{
     ledger::{Context, event::canonical},
     vocabulary::RecordKind,
 };
-use serde_json::{Map, Value};
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 use store::Claim;
@@ -61,15 +61,20 @@ fn kinds_of_items(body: &Value) -> BTreeSet<RecordKind> {
     items.filter_map(|item| item.pointer("/record/kind")?.as_str()?.parse().ok()).collect()
 }
 
-/// A digest of a password, at rest for a day, would be a cheap way to guess it.
+/// A digest of a password, at rest for a day, would be a cheap way to guess it. They stand in signatures: of one move, or of
+/// many.
 fn without_passwords(body: &Value) -> Value {
-    match body {
-        Value::Object(members) => {
-            let kept = members.iter().filter(|(name, _)| !name.contains("password"));
-            Value::Object(kept.map(|(name, value)| (name.clone(), without_passwords(value))).collect::<Map<_, _>>())
-        }
-        Value::Array(items) => items.iter().map(without_passwords).collect(),
-        other => other.clone(),
+    let mut body = body.clone();
+    drop_password(&mut body);
+    for item in body.get_mut("items").and_then(Value::as_array_mut).into_iter().flatten() {
+        item.get_mut("transition").into_iter().for_each(drop_password);
+    }
+    body
+}
+
+fn drop_password(order: &mut Value) {
+    if let Some(signature) = order.get_mut("signature").and_then(Value::as_object_mut) {
+        signature.remove("password");
     }
 }
 
@@ -188,4 +193,17 @@ mod tests {
         let expected: Records = expected.map(|(kind, id)| (kind.to_owned(), BTreeSet::from([id]))).into();
         assert_eq!(named(&Answer::empty(200), &body), expected);
     }
+        let many = |password: &str| {
+            let signature = json!({ "challenge_id": "c", "password": password });
+            of(json!({ "items": [{ "version": 1, "transition": { "to": "x", "signature": signature } }] }))
+        };
+        assert_eq!(many("one"), many("another"));
+        // Whatever else is called alike is part of the body.
+        for name in ["password", "xpassword", "current_password"] {
+            assert_ne!(of(json!({ "a": 1, name: "one" })), of(json!({ "a": 1, name: "another" })), "{name}");
+        }
+        assert_ne!(
+            of(json!({ "signature": { "xpassword": "one" } })),
+            of(json!({ "signature": { "xpassword": "another" } }))
+        );
 }
