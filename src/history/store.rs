@@ -1,6 +1,6 @@
 //! The only SQL of history: the events of a record, newest first, as one person may see them.
 use super::{
-    Entry, FieldChange, MovedRecord, Named, Outcome, RecordRef, SignatureView, Ties, TransitionView, diff,
+    Entry, FieldChange, MovedRecord, Named, Outcome, RecordRef, SignatureView, Ties, TransitionView, TrialsThen, diff,
     names_records, person_at, private_fields, tells_access, tells_reason, uuids_in, version_is_visible, without,
     without_before,
 };
@@ -10,10 +10,10 @@ use crate::{
     db::{
         Conn, MultiBackend,
         columns::Time,
-        schema::{event, event_mention, pairing, trial},
+        schema::{citation, event, event_mention, finding, pairing, trial},
     },
     http::page::Page,
-    id::{AnyId, DiscoveryId, EventId, InsightId, OrganizationId, PersonId, TrialId},
+    id::{AnyId, DiscoveryId, EventId, FindingId, InsightId, OrganizationId, PersonId, TrialId},
     ledger::log,
     lifecycle::builtin::ACCEPTED,
     person,
@@ -152,15 +152,15 @@ const READ_AHEAD: i64 = 64;
 /// # Errors
 /// What the database says.
 pub fn history(conn: &mut Conn, who: &Principal, id: Uuid, page: &Page) -> Result<Vec<Entry>> {
-    let (events, ties) = visible_events(conn, who, id, page, false)?;
+    let (events, sight) = visible_events(conn, who, id, page, false)?;
     let before = contents_before(conn, &events)?;
     let mut changes = Vec::with_capacity(events.len());
     for event in &events {
         let private = private_fields(event.kind, event.record, who);
         let previous = before.get(&(event.record, event.version - 1));
-        let mut shown = event.content().map(|after| diff(previous, after)).unwrap_or_else(Vec::new);
-        let tie = ties.get(&event.record).copied().unwrap_or_default();
-        if previous.is_some_and(|content| !version_is_visible(who, event.kind, content, tie)) {
+        let content = previous.map(|(_, content)| content);
+        let mut shown = event.content().map(|after| diff(content, after)).unwrap_or_else(Vec::new);
+        if previous.is_some_and(|(at, content)| !sight.shows(who, event.kind, event.record, *at, content)) {
             shown = without_before(shown, event.from.as_deref());
         }
         shown.retain(|change| !private.contains(&&*change.field));
@@ -253,30 +253,29 @@ fn views(conn: &mut Conn, who: &Principal, events: Vec<Event>) -> Result<Vec<Tra
         .collect())
 }
 
-/// The events of a record and those of others that mention it, as far as the reader may see them; and what ties the
-/// reader to those records.
+/// The events of a record and those of others that mention it, as far as the reader may see them; and what decides it.
 fn visible_events(
     conn: &mut Conn,
     who: &Principal,
     id: Uuid,
     page: &Page,
     only_moves: bool,
-) -> Result<(Vec<Event>, TiesOf)> {
+) -> Result<(Vec<Event>, Sight)> {
     let wanted = usize::try_from(page.limit + 1).unwrap_or(usize::MAX);
     let mut after = page.after.as_ref().and_then(|a| a.value.parse::<i64>().ok());
     let mut seen = Vec::new();
-    let mut ties = HashMap::new();
+    let mut sight = Sight::default();
     loop {
         let batch = page.limit + READ_AHEAD;
         let rows = events_before(conn, id, after, only_moves, batch)?;
         let last = rows.len() < usize::try_from(batch).unwrap_or(usize::MAX);
         after = rows.last().map(|e| e.enqueued).or(after);
-        let (visible, tied) = visible(conn, who, rows)?;
+        let (visible, of_these) = visible(conn, who, rows)?;
         seen.extend(visible);
-        ties.extend(tied);
+        sight.extend(of_these);
         if last || seen.len() >= wanted {
             seen.truncate(wanted);
-            return Ok((seen, ties));
+            return Ok((seen, sight));
         }
     }
 }
@@ -284,24 +283,100 @@ fn visible_events(
 /// What ties a reader to each of some records.
 type TiesOf = HashMap<Uuid, Ties>;
 
+/// What decides which versions of some records a reader sees.
+#[derive(Default)]
+pub struct Sight {
+    ties: TiesOf,
+    /// The trials behind findings and insights.
+    trials: HashMap<Uuid, HashSet<TrialId>>,
+    then: TrialsThen,
+}
+
+impl Sight {
+    fn extend(&mut self, more: Self) {
+        self.ties.extend(more.ties);
+        self.trials.extend(more.trials);
+        self.then.extend(more.then);
+    }
+    fn shows(&self, who: &Principal, kind: RecordKind, id: Uuid, enqueued: i64, content: &Map<String, Value>) -> bool {
+        let tie = self.ties.get(&id).copied().unwrap_or_default();
+        let behind = self.trials.get(&id).filter(|_| !tie.steward && !tie.owner);
+        version_is_visible(who, kind, content, tie) && behind.is_none_or(|trials| self.then.were_open(trials, enqueued))
+    }
+}
+
 /// Those of the events that the reader may see: of records they may see now, in versions that were for them too. Also what
-/// ties the reader to those records.
+/// decides it.
 ///
 /// # Errors
 /// What the database says.
-pub fn visible(conn: &mut Conn, who: &Principal, events: Vec<Event>) -> Result<(Vec<Event>, TiesOf)> {
+pub fn visible(conn: &mut Conn, who: &Principal, events: Vec<Event>) -> Result<(Vec<Event>, Sight)> {
     if who.sees_all() {
-        return Ok((events, HashMap::new()));
+        return Ok((events, Sight::default()));
     }
     let hidden = hidden_records(conn, who, events.iter().map(|e| e.record))?;
     let events: Vec<Event> = events.into_iter().filter(|e| !hidden.contains(&e.record)).collect();
-    let ties = ties_to(conn, who, &events)?;
+    let sight = sight(conn, who, &events)?;
     let shown = |event: &Event| {
-        let tie = ties.get(&event.record).copied().unwrap_or_default();
-        event.content().is_none_or(|content| version_is_visible(who, event.kind, content, tie))
+        let shows = |content| sight.shows(who, event.kind, event.record, event.enqueued, content);
+        event.content().is_none_or(shows)
     };
     let events = events.into_iter().filter(shown).collect();
-    Ok((events, ties))
+    Ok((events, sight))
+}
+
+fn sight(conn: &mut Conn, who: &Principal, events: &[Event]) -> Result<Sight> {
+    let ties = ties_to(conn, who, events)?;
+    if who.sees_internal() {
+        return Ok(Sight { ties, ..Sight::default() });
+    }
+    let of_kind =
+        |kind: RecordKind| -> HashSet<Uuid> { events.iter().filter(|e| e.kind == kind).map(|e| e.record).collect() };
+    let trials = trials_behind(conn, &of_kind(RecordKind::Finding), &of_kind(RecordKind::Insight))?;
+    let asked: HashSet<AnyId> = trials.values().flatten().map(|id| AnyId::of(id.0)).collect();
+    if asked.is_empty() {
+        return Ok(Sight { ties, ..Sight::default() });
+    }
+    let versions: Vec<(AnyId, i64, Option<Vec<u8>>)> = event::table
+        .filter(event::record_id.eq_any(asked))
+        .select((event::record_id, event::enqueued, event::payload))
+        .load(conn)?;
+    Ok(Sight { ties, trials, then: trials_then(who, versions) })
+}
+
+/// When trials were open to somebody, by the columns of their events.
+pub fn trials_then(who: &Principal, versions: Vec<(AnyId, i64, Option<Vec<u8>>)>) -> TrialsThen {
+    let read = |(id, at, bytes): (AnyId, i64, Option<Vec<u8>>)| {
+        (TrialId::of(id.0), at, bytes.and_then(|bytes| content_of(&bytes)))
+    };
+    TrialsThen::of(who, versions.into_iter().map(read))
+}
+
+/// The trials of these findings, and of those that these insights cite.
+fn trials_behind(
+    conn: &mut Conn,
+    findings: &HashSet<Uuid>,
+    insights: &HashSet<Uuid>,
+) -> Result<HashMap<Uuid, HashSet<TrialId>>> {
+    let mut trials: HashMap<Uuid, HashSet<TrialId>> = HashMap::new();
+    if !findings.is_empty() {
+        let of_findings = finding::table
+            .filter(finding::id.eq_any(findings.iter().map(|id| FindingId::of(*id)).collect::<Vec<_>>()))
+            .select((finding::id, finding::trial_id));
+        for (id, trial) in of_findings.load::<(FindingId, TrialId)>(conn)? {
+            trials.entry(id.0).or_default().insert(trial);
+        }
+    }
+    if !insights.is_empty() {
+        let cited = citation::table
+            .inner_join(finding::table.on(finding::id.eq(citation::finding_id)))
+            .filter(citation::insight_id.eq_any(insights.iter().map(|id| InsightId::of(*id)).collect::<Vec<_>>()))
+            .select((citation::insight_id, finding::trial_id));
+        for (id, trial) in cited.load::<(InsightId, TrialId)>(conn)? {
+            trials.entry(id.0).or_default().insert(trial);
+        }
+    }
+    Ok(trials)
 }
 
 fn events_before(conn: &mut Conn, id: Uuid, after: Option<i64>, only_moves: bool, limit: i64) -> Result<Vec<Event>> {
@@ -435,16 +510,22 @@ fn content_of(payload: &[u8]) -> Option<Map<String, Value>> {
     }
 }
 
-/// The records' contents one version before the given events, in one query.
-fn contents_before(conn: &mut Conn, events: &[Event]) -> Result<HashMap<(Uuid, i64), Map<String, Value>>> {
+/// By record and version: when it was recorded, and as what.
+type Before = HashMap<(Uuid, i64), (i64, Map<String, Value>)>;
+
+/// The records' contents one version before the given events, and when these were recorded, in one query.
+fn contents_before(conn: &mut Conn, events: &[Event]) -> Result<Before> {
     let records: HashSet<Uuid> = events.iter().map(|e| e.record).collect();
     let versions: HashSet<i64> = events.iter().map(|e| e.version - 1).filter(|v| *v > 0).collect();
-    let rows: Vec<(AnyId, i64, Option<Vec<u8>>)> = event::table
+    let rows: Vec<(AnyId, i64, i64, Option<Vec<u8>>)> = event::table
         .filter(event::record_id.eq_any(records.into_iter().map(AnyId::of)))
         .filter(event::record_version.eq_any(versions))
-        .select((event::record_id, event::record_version, event::payload))
+        .select((event::record_id, event::record_version, event::enqueued, event::payload))
         .load(conn)?;
-    let before = rows.into_iter().filter_map(|(id, version, bytes)| Some(((id.0, version), content_of(&bytes?)?)));
+    let content = |(id, version, at, bytes): (AnyId, i64, i64, Option<Vec<u8>>)| {
+        Some(((id.0, version), (at, content_of(&bytes?)?)))
+    };
+    let before = rows.into_iter().filter_map(content);
     Ok(before.collect())
 }
 
