@@ -1,7 +1,7 @@
 //! The permission in a handler's signature: `who: Guard<LogDiscovery>`.
 //!
 //! The token is verified and the person read again at each request, so a role that was taken away bites on the next
-//! one. 401 comes before every other check; where a path names a record, 404 comes before 403.
+//! one. 401 comes before every other check, 406 next; where a path names a record, 404 comes before 403.
 use super::{
     bucket::subscriber,
     oidc, personal,
@@ -133,6 +133,7 @@ impl<P: Permission> FromRequest for Guard<P> {
                 .cloned()
                 .ok_or_else(|| Error::Internal("no App is mounted".into()))?;
             let principal = authenticate(&request, &app).await?;
+            http::accept::check(&request)?;
             refuse_out_of_scope(&request, &principal)?;
             if !principal.may_ask::<P>() {
                 return Err(forbidden::<P>(&request, &app, principal).await);
@@ -229,12 +230,12 @@ fn is_by_session_only(method: &Method, path: &str) -> bool {
     of_people || ["/v1/auth/", "/v1/signatures/"].iter().any(|part| path.starts_with(part))
 }
 
-/// 403 where the token was not made for this.
 /// The path as it was routed: in the path as sent any letter may stand percent-encoded.
 fn routed(request: &HttpRequest) -> &str {
     request.match_info().as_str()
 }
 
+/// 403 where the token was not made for this.
 fn refuse_out_of_scope(request: &HttpRequest, who: &Principal) -> Result<()> {
     let path = routed(request);
     if is_by_session_only(request.method(), path) {
