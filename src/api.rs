@@ -6,6 +6,7 @@ use crate::{
     error::Code,
     finding,
     http::{
+        accept::Offers,
         connection::{self, Patience, Timed},
         cors, document, limit,
         metrics::{self, Metrics},
@@ -138,6 +139,7 @@ const STALL: Duration = Duration::from_secs(30);
 /// When the socket cannot be served.
 pub fn server(app: web::Data<App>, listener: TcpListener, workers: usize) -> Result<Server> {
     let metrics = web::Data::new(Metrics::new().map_err(|e| Error::Internal(e.to_string()))?);
+    let offers = web::Data::new(Offers::of(document()));
     let edge = app.edge.clone();
     let patience = Patience { idle: edge.keep_alive, head: edge.header_deadline, linger: LINGER, stall: STALL };
     let most = usize::try_from(edge.max_connections).unwrap_or(usize::MAX).div_ceil(workers);
@@ -154,6 +156,7 @@ pub fn server(app: web::Data<App>, listener: TcpListener, workers: usize) -> Res
         let service = service
             .app_data(app.clone())
             .app_data(metrics.clone())
+            .app_data(offers.clone())
             .route("/docs", web::get().to(docs))
             .service(ui)
             .default_service(web::to(unmatched))

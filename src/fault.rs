@@ -6,7 +6,7 @@ use deserr::{
     DeserializeError, Deserr, ErrorKind, IntoValue, MergeWithError, Sequence, Value, ValueKind, ValuePointerRef,
 };
 use serde::Serialize;
-use std::{convert::Infallible, ops::ControlFlow, str::FromStr};
+use std::{borrow::Cow, convert::Infallible, ops::ControlFlow, str::FromStr};
 use utoipa::{
     __dev::ComposeSchema,
     PartialSchema, ToSchema,
@@ -76,12 +76,27 @@ impl Faults {
     }
 }
 
+/// The pointer of a member in its object. A name that somebody made up may have any length: what is told of it has not.
+pub fn member(name: &str) -> String {
+    format!("/{}", shortened(name).replace('~', "~0").replace('/', "~1"))
+}
+
+/// The most characters of a made-up name that an answer tells.
+const TOLD: usize = 60;
+
+fn shortened(name: &str) -> Cow<'_, str> {
+    match name.char_indices().nth(TOLD) {
+        Some((end, _)) => format!("{}…", &name[..end]).into(),
+        None => name.into(),
+    }
+}
+
 /// The JSON pointer of a place deserr names.
 pub fn pointer(location: ValuePointerRef<'_>) -> String {
     match location {
         ValuePointerRef::Origin => String::new(),
         ValuePointerRef::Key { key, prev } => {
-            format!("{}/{}", pointer(*prev), key.replace('~', "~0").replace('/', "~1"))
+            format!("{}{}", pointer(*prev), member(key))
         }
         ValuePointerRef::Index { index, prev } => format!("{}/{index}", pointer(*prev)),
     }
@@ -98,10 +113,6 @@ const fn kind_name(kind: ValueKind) -> &'static str {
         ValueKind::Sequence => "an array",
         ValueKind::Map => "an object",
     }
-}
-
-fn quoted(name: &str) -> String {
-    name.chars().take(60).collect()
 }
 
 impl MergeWithError<Self> for Faults {
@@ -147,7 +158,11 @@ impl DeserializeError for Faults {
                 faults.push(at, "unknown_field", format!("is not a field here; known fields: {}", accepted.join(", ")));
             }
             ErrorKind::UnknownValue { value, accepted } => {
-                faults.push(at, "unknown_value", format!("`{}` is not one of {}", quoted(value), accepted.join(", ")));
+                faults.push(
+                    at,
+                    "unknown_value",
+                    format!("`{}` is not one of {}", shortened(value), accepted.join(", ")),
+                );
             }
             ErrorKind::BadSequenceLen { actual, expected } => {
                 faults.push(at, "wrong_length", format!("must have {expected} members, not {}", actual.len()));

@@ -1,7 +1,7 @@
 //! The permission in a handler's signature: `who: Guard<LogDiscovery>`.
 //!
 //! The token is verified and the person read again at each request, so a role that was taken away bites on the next
-//! one. 401 comes before every other check; where a path names a record, 404 comes before 403.
+//! one. 401 comes before every other check, 406 next; where a path names a record, 404 comes before 403.
 use super::{
     bucket::subscriber,
     oidc, personal,
@@ -106,7 +106,7 @@ impl<P> Guard<P> {
         F: Fn(&mut crate::db::Conn, &Principal, &Context) -> Result<Answer> + Send + 'static,
     {
         let repeatable = match header_text(request, IDEMPOTENCY_KEY)? {
-            Some(key) => Some(Repeatable::new(key, format!("{} {}", request.method(), request.path()), body)?),
+            Some(key) => Some(Repeatable::new(key, format!("{} {}", request.method(), routed(request)), body)?),
             None => None,
         };
         let answer = self.write(move |conn, who, context| match &repeatable {
@@ -146,6 +146,7 @@ impl<P: Permission> FromRequest for Guard<P> {
                 .cloned()
                 .ok_or_else(|| Error::Internal("no App is mounted".into()))?;
             let principal = authenticate(&request, &app).await?;
+            http::accept::check(&request)?;
             refuse_out_of_scope(&request, &principal)?;
             if !principal.may_ask::<P>() {
                 return Err(forbidden::<P>(&request, &app, principal).await);
@@ -242,10 +243,14 @@ fn is_by_session_only(method: &Method, path: &str) -> bool {
     of_people || ["/v1/auth/", "/v1/signatures/"].iter().any(|part| path.starts_with(part))
 }
 
+/// The path as it was routed: in the path as sent any letter may stand percent-encoded.
+fn routed(request: &HttpRequest) -> &str {
+    request.match_info().as_str()
+}
+
 /// 403 where the token was not made for this.
 fn refuse_out_of_scope(request: &HttpRequest, who: &Principal) -> Result<()> {
-    // As it was routed: in the path as sent any letter may stand percent-encoded.
-    let path = request.match_info().as_str();
+    let path = routed(request);
     if is_by_session_only(request.method(), path) {
         who.must_have_signed_in()?;
     }
@@ -283,7 +288,7 @@ pub async fn signed_in(request: &HttpRequest) -> Result<()> {
 async fn forbidden<P: Permission>(request: &HttpRequest, app: &App, who: Principal) -> Error {
     let refusal = P::ROW.refused();
     let Some(segment) = request.match_info().get("id") else { return refusal };
-    let plural = request.match_info().as_str().split('/').nth(2).unwrap_or_default();
+    let plural = routed(request).split('/').nth(2).unwrap_or_default();
     let kind = RecordKind::ALL.iter().copied().find(|kind| kind.plural() == plural);
     let Some((kind, key)) = kind.and_then(|kind| Some((kind, Key::parse(kind, segment)?))) else {
         return Error::not_found();

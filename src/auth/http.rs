@@ -70,6 +70,7 @@ pub struct Login {
     responses((status = 200, description = "The tokens of a new session", body = Tokens)))]
 #[post("/v1/auth/login")]
 async fn login(app: web::Data<App>, request: HttpRequest, body: Body) -> Result<HttpResponse> {
+    http::accept::check(&request)?;
     http::params::none(&request)?;
     let login: Login = body::parse(body.json().await?)?;
     let (now, address) = (app.clock.now(), address_of(&request));

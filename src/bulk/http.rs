@@ -12,7 +12,12 @@ use crate::{
     fault::{self, Bounded, Faults},
     finding::Finding,
     history::TransitionView,
-    http::{self, answer::Answer, body::Body, etag::IfMatch},
+    http::{
+        self,
+        answer::Answer,
+        body::Body,
+        etag::{self, IfMatch},
+    },
     id::{AnyId, ChallengeId, Key},
     insight::Insight,
     ledger::Context,
@@ -124,7 +129,7 @@ fn make_one(
 ) -> Result<Answer> {
     let OneMove { record, version, transition } = fault::read(item.clone())?;
     who.scope.must_allow(Some(record.kind), Access::Write)?;
-    let if_match = IfMatch::OneOf(vec![Some(version.0)]);
+    let if_match = IfMatch::OneOf(vec![etag::of(version.0)]);
     let asked = Asked { key: Key::Id(record.id.0), if_match, body: transition };
     let made = match record.kind {
         RecordKind::Discovery => moved::<Discovery>,

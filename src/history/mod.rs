@@ -9,13 +9,13 @@ pub mod visible {
 use crate::{
     auth::policy::{Principal, ReadPrivate},
     db::columns::Time,
-    id::{EventId, OrganizationId, PersonId},
+    id::{EventId, OrganizationId, PersonId, TrialId},
     person::{self, store::PersonName},
     vocabulary::{Action, Meaning, RecordKind, StopReason},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -275,7 +275,8 @@ pub fn names_records(field: &str) -> bool {
 
 /// Whether the version that an event recorded may be shown to somebody who sees the record as it is now.
 ///
-/// Drafts stay with the clinic. Partners see an event only if the version it recorded was visible to them too.
+/// Drafts stay with the clinic. Partners see an event only if the version it recorded was visible to them too: for findings
+/// and insights [`TrialsThen`] says the rest.
 pub fn version_is_visible(who: &Principal, kind: RecordKind, record: &Map<String, Value>, ties: Ties) -> bool {
     if who.sees_all() || ties.steward || ties.owner {
         return true;
@@ -293,6 +294,32 @@ pub fn version_is_visible(who: &Principal, kind: RecordKind, record: &Map<String
         | RecordKind::Lifecycle
         | RecordKind::Pairing
         | RecordKind::Transfer => true,
+    }
+}
+
+/// When the trials behind findings and insights were open to somebody who does not see what is internal: shared with them, or
+/// public. An event of a finding is never more visible than the trial was then, one of an insight than all of its trials.
+#[derive(Debug, Clone, Default)]
+pub struct TrialsThen(HashMap<TrialId, BTreeMap<i64, bool>>);
+
+impl TrialsThen {
+    /// From the trials' versions: which trial, when it was recorded, and as what.
+    pub fn of(who: &Principal, versions: impl IntoIterator<Item = (TrialId, i64, Option<Map<String, Value>>)>) -> Self {
+        let mut trials: HashMap<TrialId, BTreeMap<i64, bool>> = HashMap::new();
+        for (trial, enqueued, record) in versions {
+            let open = record.is_some_and(|record| was_shared(who, &record) || was_public(who, &record));
+            trials.entry(trial).or_default().insert(enqueued, open);
+        }
+        Self(trials)
+    }
+    /// These and those.
+    pub fn extend(&mut self, more: Self) {
+        self.0.extend(more.0);
+    }
+    /// Whether every one of these trials was open when this was recorded.
+    pub fn were_open(&self, trials: &HashSet<TrialId>, enqueued: i64) -> bool {
+        let open = |trial: &TrialId| self.0.get(trial)?.range(..=enqueued).next_back().map(|(_, open)| *open);
+        trials.iter().all(|trial| open(trial) == Some(true))
     }
 }
 

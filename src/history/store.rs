@@ -1,8 +1,8 @@
 //! The only SQL of history: the events of a record, newest first, as one person may see them.
 use super::{
     Entry, FieldChange, MovedRecord, Named, Outcome, RecordRef, SignatureView, TransitionView, diff, names_records,
-    private_fields, tells_access, tells_reason, uuids_in, version_is_visible,
-    visible::store::{TiesOf, hidden_records, visible},
+    private_fields, tells_access, tells_reason, uuids_in,
+    visible::store::{Sight, hidden_records, visible},
     without, without_before,
 };
 use crate::{
@@ -42,7 +42,7 @@ type Row = (
 
 /// An event as its columns and payload have it.
 pub struct Event {
-    enqueued: i64,
+    pub(super) enqueued: i64,
     id: EventId,
     pub(super) kind: RecordKind,
     pub(super) record: Uuid,
@@ -152,8 +152,8 @@ const READ_AHEAD: i64 = 64;
 /// # Errors
 /// What the database says.
 pub fn history(conn: &mut Conn, who: &Principal, id: Uuid, page: &Page) -> Result<Vec<Entry>> {
-    let (events, ties) = visible_events(conn, who, id, page, false)?;
-    entries(conn, who, events, &ties)
+    let (events, sight) = visible_events(conn, who, id, page, false)?;
+    entries(conn, who, events, &sight)
 }
 
 /// Some events in the order of their numbers in `numbers`, as far as the reader may see them.
@@ -165,19 +165,19 @@ pub fn told(conn: &mut Conn, who: &Principal, numbers: &[i64]) -> Result<Vec<Ent
     let mut events: Vec<Event> = rows.into_iter().map(Event::of).collect::<Result<_>>()?;
     let order: HashMap<i64, usize> = numbers.iter().enumerate().map(|(place, number)| (*number, place)).collect();
     events.sort_by_key(|event| order.get(&event.enqueued).copied());
-    let (events, ties) = visible(conn, who, events)?;
-    entries(conn, who, events, &ties)
+    let (events, sight) = visible(conn, who, events)?;
+    entries(conn, who, events, &sight)
 }
 
-fn entries(conn: &mut Conn, who: &Principal, events: Vec<Event>, ties: &TiesOf) -> Result<Vec<Entry>> {
+fn entries(conn: &mut Conn, who: &Principal, events: Vec<Event>, sight: &Sight) -> Result<Vec<Entry>> {
     let before = contents_before(conn, &events)?;
     let mut changes = Vec::with_capacity(events.len());
     for event in &events {
         let private = private_fields(event.kind, event.record, who);
         let previous = before.get(&(event.record, event.version - 1));
-        let mut shown = event.content().map(|after| diff(previous, after)).unwrap_or_else(Vec::new);
-        let tie = ties.get(&event.record).copied().unwrap_or_default();
-        if previous.is_some_and(|content| !version_is_visible(who, event.kind, content, tie)) {
+        let content = previous.map(|(_, content)| content);
+        let mut shown = event.content().map(|after| diff(content, after)).unwrap_or_else(Vec::new);
+        if previous.is_some_and(|(at, content)| !sight.shows(who, event.kind, event.record, *at, content)) {
             shown = without_before(shown, event.from.as_deref());
         }
         shown.retain(|change| !private.contains(&&*change.field));
@@ -270,30 +270,29 @@ fn views(conn: &mut Conn, who: &Principal, events: Vec<Event>) -> Result<Vec<Tra
         .collect())
 }
 
-/// The events of a record and those of others that mention it, as far as the reader may see them; and what ties the
-/// reader to those records.
+/// The events of a record and those of others that mention it, as far as the reader may see them; and what decides it.
 fn visible_events(
     conn: &mut Conn,
     who: &Principal,
     id: Uuid,
     page: &Page,
     only_moves: bool,
-) -> Result<(Vec<Event>, TiesOf)> {
+) -> Result<(Vec<Event>, Sight)> {
     let wanted = usize::try_from(page.limit + 1).unwrap_or(usize::MAX);
     let mut after = page.after.as_ref().and_then(|a| a.value.parse::<i64>().ok());
     let mut seen = Vec::new();
-    let mut ties = HashMap::new();
+    let mut sight = Sight::default();
     loop {
         let batch = page.limit + READ_AHEAD;
         let rows = events_before(conn, id, after, only_moves, batch)?;
         let last = rows.len() < usize::try_from(batch).unwrap_or(usize::MAX);
         after = rows.last().map(|e| e.enqueued).or(after);
-        let (visible, tied) = visible(conn, who, rows)?;
+        let (visible, of_these) = visible(conn, who, rows)?;
         seen.extend(visible);
-        ties.extend(tied);
+        sight.extend(of_these);
         if last || seen.len() >= wanted {
             seen.truncate(wanted);
-            return Ok((seen, ties));
+            return Ok((seen, sight));
         }
     }
 }
@@ -357,16 +356,22 @@ pub(super) fn content_of(payload: &[u8]) -> Option<Map<String, Value>> {
     }
 }
 
-/// The records' contents one version before the given events, in one query.
-fn contents_before(conn: &mut Conn, events: &[Event]) -> Result<HashMap<(Uuid, i64), Map<String, Value>>> {
+/// By record and version: when it was recorded, and as what.
+type Before = HashMap<(Uuid, i64), (i64, Map<String, Value>)>;
+
+/// The records' contents one version before the given events, and when these were recorded, in one query.
+fn contents_before(conn: &mut Conn, events: &[Event]) -> Result<Before> {
     let records: HashSet<Uuid> = events.iter().map(|e| e.record).collect();
     let versions: HashSet<i64> = events.iter().map(|e| e.version - 1).filter(|v| *v > 0).collect();
-    let rows: Vec<(AnyId, i64, Option<Vec<u8>>)> = event::table
+    let rows: Vec<(AnyId, i64, i64, Option<Vec<u8>>)> = event::table
         .filter(event::record_id.eq_any(records.into_iter().map(AnyId::of)))
         .filter(event::record_version.eq_any(versions))
-        .select((event::record_id, event::record_version, event::payload))
+        .select((event::record_id, event::record_version, event::enqueued, event::payload))
         .load(conn)?;
-    let before = rows.into_iter().filter_map(|(id, version, bytes)| Some(((id.0, version), content_of(&bytes?)?)));
+    let content = |(id, version, at, bytes): (AnyId, i64, i64, Option<Vec<u8>>)| {
+        Some(((id.0, version), (at, content_of(&bytes?)?)))
+    };
+    let before = rows.into_iter().filter_map(content);
     Ok(before.collect())
 }
 

@@ -4,7 +4,7 @@ mod example;
 mod excerpt;
 mod names;
 
-use super::{etag::LONGEST_IF_NONE_MATCH, limit::is_limited, params::MAX_REPEATED};
+use super::{accept, etag::LONGEST_IF_NONE_MATCH, limit::is_limited, params::MAX_REPEATED};
 use crate::{error::Code, idempotency::LONGEST_KEY};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
@@ -144,6 +144,9 @@ fn problems(path: &str, method: &str, operation: &Map<String, Value>) -> BTreeSe
     let mut statuses = BTreeSet::from([Code::Internal, Code::Overloaded, Code::UnknownParameter].map(Code::status));
     if is_limited(path) {
         statuses.insert(Code::TooManyRequests.status());
+    }
+    if accept::may_refuse(path, operation) {
+        statuses.insert(Code::NotAcceptable.status());
     }
     if !is_open(operation) {
         statuses.extend([Code::Unauthenticated, Code::NotPermitted].map(Code::status));

@@ -1,6 +1,9 @@
 //! Versions as entity tags: `"7"` is version 7 (RFC 9110, strong).
 use crate::{Error, Result, error::Code};
-use actix_web::{HttpRequest, http::header};
+use actix_web::{
+    HttpRequest,
+    http::header::{self, HeaderName},
+};
 
 /// The tag of a version.
 pub fn of(version: i64) -> String {
@@ -15,16 +18,18 @@ pub const LONGEST_IF_NONE_MATCH: usize = 2000;
 /// # Errors
 /// 400 when it is too long.
 pub fn none_match(request: &HttpRequest, version: i64) -> Result<bool> {
-    let all = || request.headers().get_all(header::IF_NONE_MATCH);
-    if all().any(|value| value.len() > LONGEST_IF_NONE_MATCH) {
+    let tags = tags(request, &header::IF_NONE_MATCH);
+    if request.headers().get_all(header::IF_NONE_MATCH).any(|value| value.len() > LONGEST_IF_NONE_MATCH) {
         let detail = format!("If-None-Match has at most {LONGEST_IF_NONE_MATCH} bytes.");
         return Err(Error::refused(Code::Malformed, detail));
     }
-    let tags = all().filter_map(|v| v.to_str().ok());
-    Ok(tags.flat_map(|v| v.split(',')).any(|tag| {
-        let tag = tag.trim();
-        tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == of(version)
-    }))
+    Ok(tags == ["*"] || tags.iter().any(|tag| tag.strip_prefix("W/").unwrap_or(tag) == of(version)))
+}
+
+/// The members of a list of entity tags, or `*` alone.
+fn tags<'a>(request: &'a HttpRequest, name: &HeaderName) -> Vec<&'a str> {
+    let values = request.headers().get_all(name).filter_map(|value| value.to_str().ok());
+    values.flat_map(|value| value.split(',')).map(str::trim).collect()
 }
 
 /// What `If-Match` said. It is read early and decided late: 404 and 403 come before 428 and 412.
@@ -34,23 +39,20 @@ pub enum IfMatch {
     Absent,
     /// `*`: any version.
     Any,
-    /// One of these tags; what is no version of ours matches none.
-    OneOf(Vec<Option<i64>>),
+    /// One of these tags, compared as they are written.
+    OneOf(Vec<String>),
 }
 
 impl IfMatch {
     /// Reads the header.
     pub fn of(request: &HttpRequest) -> Self {
-        let mut values = request.headers().get_all(header::IF_MATCH).peekable();
-        if values.peek().is_none() {
+        if !request.headers().contains_key(header::IF_MATCH) {
             return Self::Absent;
         }
-        let text: Vec<_> = values.filter_map(|v| v.to_str().ok()).flat_map(|v| v.split(',')).map(str::trim).collect();
-        if text.contains(&"*") {
-            return Self::Any;
+        match &*tags(request, &header::IF_MATCH) {
+            ["*"] => Self::Any,
+            tags => Self::OneOf(tags.iter().map(|tag| (*tag).to_owned()).collect()),
         }
-        let version = |tag: &str| tag.strip_prefix('"')?.strip_suffix('"')?.parse().ok();
-        Self::OneOf(text.into_iter().map(version).collect())
     }
 
     /// # Errors
@@ -59,7 +61,7 @@ impl IfMatch {
         match self {
             Self::Absent => Err(Error::refused(Code::VersionRequired, "Send If-Match with the ETag you last read.")),
             Self::Any => Ok(()),
-            Self::OneOf(versions) if versions.contains(&Some(current)) => Ok(()),
+            Self::OneOf(tags) if tags.contains(&of(current)) => Ok(()),
             Self::OneOf(_) => Err(Error::Stale { current: Some(current) }),
         }
     }

@@ -1,6 +1,7 @@
 //! What every handler shares: reading parameters and bodies, versions, pages, problems, headers.
 //!
 //! Knows no entity.
+pub mod accept;
 pub mod answer;
 pub mod body;
 pub mod connection;

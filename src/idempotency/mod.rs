@@ -15,9 +15,9 @@ use crate::{
     error::Code,
     http::answer::Answer,
     ledger::{Context, event::canonical},
-    vocabulary::RecordKind,
+    vocabulary::{Outcome, RecordKind},
 };
-use serde_json::{Map, Value};
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, BTreeSet};
 use store::Claim;
@@ -37,7 +37,7 @@ pub struct Repeatable {
     pub route: String,
     /// SHA-256 of the body, passwords left out.
     pub digest: [u8; 32],
-    /// The kinds of record that its items name, where the path says none.
+    /// The kinds of record that it changes beside the one its path says.
     pub kinds: BTreeSet<RecordKind>,
 }
 
@@ -52,24 +52,49 @@ impl Repeatable {
             return Err(Error::refused(Code::Malformed, detail));
         }
         let digest = Sha256::digest(canonical(&without_passwords(body))?).into();
-        Ok(Self { key: key.to_owned(), route, digest, kinds: kinds_of_items(body) })
+        let kinds = kinds_changed(&route, body);
+        Ok(Self { key: key.to_owned(), route, digest, kinds })
     }
 }
 
-fn kinds_of_items(body: &Value) -> BTreeSet<RecordKind> {
+/// What a transfer hands over.
+const OWNED: [RecordKind; 5] =
+    [RecordKind::Discovery, RecordKind::Trial, RecordKind::Finding, RecordKind::Insight, RecordKind::Pairing];
+
+/// Those of moved and of transferred records, and of what a resolution logs.
+fn kinds_changed(route: &str, body: &Value) -> BTreeSet<RecordKind> {
     let items = body.get("items").and_then(Value::as_array).into_iter().flatten();
-    items.filter_map(|item| item.pointer("/record/kind")?.as_str()?.parse().ok()).collect()
+    let mut kinds = BTreeSet::new();
+    for one in items.chain([body]) {
+        let order = one.get("transition").unwrap_or(one);
+        if order.get("outcome").is_some_and(|outcome| outcome == Outcome::NewDiscovery.as_str()) {
+            kinds.insert(RecordKind::Discovery);
+        }
+        let transferred = one.get("records").and_then(Value::as_array).into_iter().flatten();
+        let named = transferred.filter_map(|record| record.get("kind")).chain(one.pointer("/record/kind"));
+        kinds.extend(named.filter_map(|kind| kind.as_str()?.parse::<RecordKind>().ok()));
+    }
+    if route.ends_with("/accept") {
+        // Its body does not say which records go over, its answer does.
+        kinds.extend(OWNED);
+    }
+    kinds
 }
 
-/// A digest of a password, at rest for a day, would be a cheap way to guess it.
+/// A digest of a password, at rest for a day, would be a cheap way to guess it. They stand in signatures: of one move, or of
+/// many.
 fn without_passwords(body: &Value) -> Value {
-    match body {
-        Value::Object(members) => {
-            let kept = members.iter().filter(|(name, _)| !name.contains("password"));
-            Value::Object(kept.map(|(name, value)| (name.clone(), without_passwords(value))).collect::<Map<_, _>>())
-        }
-        Value::Array(items) => items.iter().map(without_passwords).collect(),
-        other => other.clone(),
+    let mut body = body.clone();
+    drop_password(&mut body);
+    for item in body.get_mut("items").and_then(Value::as_array_mut).into_iter().flatten() {
+        item.get_mut("transition").into_iter().for_each(drop_password);
+    }
+    body
+}
+
+fn drop_password(order: &mut Value) {
+    if let Some(signature) = order.get_mut("signature").and_then(Value::as_object_mut) {
+        signature.remove("password");
     }
 }
 
@@ -168,6 +193,19 @@ mod tests {
         let signed =
             |password: &str| of(json!({ "to": "x", "signature": { "challenge_id": "c", "password": password } }));
         assert_eq!(signed("one"), signed("another"));
+        let many = |password: &str| {
+            let signature = json!({ "challenge_id": "c", "password": password });
+            of(json!({ "items": [{ "version": 1, "transition": { "to": "x", "signature": signature } }] }))
+        };
+        assert_eq!(many("one"), many("another"));
+        // Whatever else is called alike is part of the body.
+        for name in ["password", "xpassword", "current_password"] {
+            assert_ne!(of(json!({ "a": 1, name: "one" })), of(json!({ "a": 1, name: "another" })), "{name}");
+        }
+        assert_ne!(
+            of(json!({ "signature": { "xpassword": "one" } })),
+            of(json!({ "signature": { "xpassword": "another" } }))
+        );
     }
 
     #[test]

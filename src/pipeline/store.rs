@@ -11,12 +11,12 @@ use crate::{
         Conn, MultiBackend, Sees, any_of,
         columns::Time,
         containing,
-        schema::{discovery, event, finding, insight, pairing, trial},
+        schema::{citation, discovery, event, finding, insight, pairing, trial},
         seen_by_visibility,
     },
     discovery::store::Filter,
     finding::DRAFT,
-    history::{Ties, version_is_visible},
+    history::{self, Ties, TrialsThen, version_is_visible},
     id::{AnyId, DiscoveryId, FindingId, InsightId, OrganizationId, PairingId, PersonId, TrialId},
     insight::WAITING,
     lifecycle::{
@@ -37,6 +37,17 @@ use uuid::Uuid;
 struct Seen {
     story: Story,
     ties: Ties,
+    /// The trials behind a finding or an insight.
+    trials: HashSet<TrialId>,
+}
+
+impl Seen {
+    fn new(story: Story, ties: Ties) -> Self {
+        Self { story, ties, trials: HashSet::new() }
+    }
+    fn has_tie(&self) -> bool {
+        self.ties.steward || self.ties.owner
+    }
 }
 
 /// The records of these kinds that this person may see, with their moves. The filter narrows discoveries only.
@@ -56,7 +67,8 @@ pub fn stories(conn: &mut Conn, who: &Principal, kinds: &[RecordKind], filter: &
         }
     }
     let unseen = versions_not_for_partners(conn, who, kinds, &seen)?;
-    add_moves(conn, who, kinds, &unseen, &mut seen)?;
+    let then = trials_then(conn, who, kinds)?;
+    add_moves(conn, who, kinds, &unseen, then.as_ref(), &mut seen)?;
     Ok(seen.into_values().map(|s| s.story).collect())
 }
 
@@ -103,7 +115,7 @@ fn discoveries(conn: &mut Conn, who: &Principal, filter: &Filter, seen: &mut Has
             }
         };
         let ties = Ties { paired: paired.contains(&id), ..ties(who, lab, owner) };
-        seen.insert(id.0, Seen { story: story(RecordKind::Discovery, &lifecycle, stage), ties });
+        seen.insert(id.0, Seen::new(story(RecordKind::Discovery, &lifecycle, stage), ties));
     }
     Ok(())
 }
@@ -131,7 +143,7 @@ fn trials(conn: &mut Conn, who: &Principal, seen: &mut HashMap<Uuid, Seen>) -> R
         .load(conn)?;
     seen.extend(rows.into_iter().map(|(id, status, clinic, owner)| {
         let story = story(RecordKind::Trial, &lifecycle, status.as_str().to_owned());
-        (id.0, Seen { story, ties: ties(who, clinic, owner) })
+        (id.0, Seen::new(story, ties(who, clinic, owner)))
     }));
     Ok(())
 }
@@ -148,7 +160,8 @@ fn findings(conn: &mut Conn, who: &Principal, seen: &mut HashMap<Uuid, Seen>) ->
         .load(conn)?;
     seen.extend(rows.into_iter().map(|(id, state, trial, owner)| {
         let ties = Ties { steward: own.contains(&trial), owner: who.id == owner, paired: false };
-        (id.0, Seen { story: story(RecordKind::Finding, &lifecycle, state), ties })
+        let story = story(RecordKind::Finding, &lifecycle, state);
+        (id.0, Seen { trials: HashSet::from([trial]), ..Seen::new(story, ties) })
     }));
     Ok(())
 }
@@ -163,8 +176,18 @@ fn insights(conn: &mut Conn, who: &Principal, seen: &mut HashMap<Uuid, Seen>) ->
     seen.extend(rows.into_iter().map(|(id, state, due_at, clinic, owner)| {
         let overdue = WAITING.contains(&&*state) && due_at.is_some_and(|due| due < who.at);
         let story = Story { overdue, ..story(RecordKind::Insight, &lifecycle, state) };
-        (id.0, Seen { story, ties: ties(who, clinic, owner) })
+        (id.0, Seen::new(story, ties(who, clinic, owner)))
     }));
+    if is_partner(who) {
+        let cited = citation::table
+            .inner_join(finding::table.on(finding::id.eq(citation::finding_id)))
+            .select((citation::insight_id, finding::trial_id));
+        for (id, trial) in cited.load::<(InsightId, TrialId)>(conn)? {
+            if let Some(insight) = seen.get_mut(&id.0) {
+                insight.trials.insert(trial);
+            }
+        }
+    }
     Ok(())
 }
 
@@ -175,9 +198,10 @@ fn pairings(conn: &mut Conn, who: &Principal, seen: &mut HashMap<Uuid, Seen>) ->
         .filter(crate::pairing::store::visible_to(who))
         .select((pairing::id, pairing::state))
         .load(conn)?;
-    seen.extend(rows.into_iter().map(|(id, state)| {
-        (id.0, Seen { story: story(RecordKind::Pairing, &lifecycle, state), ties: Ties::default() })
-    }));
+    seen.extend(
+        rows.into_iter()
+            .map(|(id, state)| (id.0, Seen::new(story(RecordKind::Pairing, &lifecycle, state), Ties::default()))),
+    );
     Ok(())
 }
 
@@ -187,6 +211,7 @@ fn add_moves(
     who: &Principal,
     kinds: &[RecordKind],
     unseen: &HashSet<i64>,
+    then: Option<&TrialsThen>,
     seen: &mut HashMap<Uuid, Seen>,
 ) -> Result<()> {
     let rows: Vec<(i64, AnyId, Action, Option<String>, Time)> = event::table
@@ -198,7 +223,9 @@ fn add_moves(
     for (enqueued, record, action, to, at) in rows {
         let (Some(seen), Some(to)) = (seen.get_mut(&record.0), to) else { continue };
         let moved = Moved {
-            seen: !unseen.contains(&enqueued) && !is_others_draft(who, seen, &to),
+            seen: !unseen.contains(&enqueued)
+                && !is_others_draft(who, seen, &to)
+                && then.is_none_or(|then| seen.has_tie() || then.were_open(&seen.trials, enqueued)),
             correction: action == Action::Corrected,
             to,
             at,
@@ -211,7 +238,26 @@ fn add_moves(
 /// Drafts of findings and insights stay with their clinic, also after they were signed or submitted.
 fn is_others_draft(who: &Principal, seen: &Seen, to: &str) -> bool {
     let drafted = matches!(seen.story.kind, RecordKind::Finding | RecordKind::Insight);
-    drafted && to == DRAFT && !(who.sees_all() || seen.ties.steward || seen.ties.owner)
+    drafted && to == DRAFT && !(who.sees_all() || seen.has_tie())
+}
+
+/// Whether what is internal is hidden from them.
+fn is_partner(who: &Principal) -> bool {
+    !who.sees_all() && !who.sees_internal()
+}
+
+/// When the trials behind findings and insights were open to the asker, a partner.
+fn trials_then(conn: &mut Conn, who: &Principal, kinds: &[RecordKind]) -> Result<Option<TrialsThen>> {
+    if !is_partner(who) || !kinds.iter().any(|kind| matches!(kind, RecordKind::Finding | RecordKind::Insight)) {
+        return Ok(None);
+    }
+    let behind = finding::table.filter(finding::disclosed.eq(true)).select(finding::trial_id);
+    let versions: Vec<(AnyId, i64, Option<Vec<u8>>)> = event::table
+        .filter(event::record_kind.eq(RecordKind::Trial))
+        .filter(event::record_id.eq_any(behind))
+        .select((event::record_id, event::enqueued, event::payload))
+        .load(conn)?;
+    Ok(Some(history::visible::store::trials_then(who, versions)))
 }
 
 /// The events that recorded a version which the asker, a partner, could not see then: payloads say who could. Everybody
@@ -222,7 +268,7 @@ fn versions_not_for_partners(
     kinds: &[RecordKind],
     seen: &HashMap<Uuid, Seen>,
 ) -> Result<HashSet<i64>> {
-    if who.sees_all() || who.sees_internal() {
+    if !is_partner(who) {
         return Ok(HashSet::new());
     }
     let mut rows: Vec<(i64, AnyId, Option<Vec<u8>>)> = Vec::new();

@@ -2,7 +2,10 @@
 use super::{Covered, OwnedKind, Transfer, owned::Owned, store};
 use crate::{
     Error, Result,
-    auth::policy::{ForceTransfer, Principal, TransferOwnership},
+    auth::{
+        policy::{ForceTransfer, Principal, TransferOwnership},
+        scope::Access,
+    },
     db::{Conn, take_turn},
     error::Code,
     fault::{Faults, List, Reason},
@@ -69,12 +72,13 @@ pub struct Declining {
 /// Proposes to hand records over; forced, hands them over at once.
 ///
 /// # Errors
-/// 403 for the records of others, and for who may not force; 422 for what does not fit; 409 for a record in an open
+/// 403 for the records of others, for who may not force, and for a token that may not change them all; 422 for what does not fit; 409 for a record in an open
 /// transfer, and for force where the owner is still there.
 pub fn propose(conn: &mut Conn, who: &Principal, context: &Context, new: NewTransfer) -> Result<Transfer> {
     let forced = new.force == Some(true);
     let mut faults = Faults::default();
     let covered = covered(&new.records.0, &mut faults);
+    refuse_out_of_scope(who, &covered)?;
     let records = find_all(conn, who, &covered, &mut faults)?;
     for standing in records.iter().map(|(_, record)| record.standing(who)) {
         if forced {
@@ -131,11 +135,13 @@ fn record_proposal(
     Ok(transfer)
 }
 
-/// Accepts a transfer: every record goes to its receiver, or none does. The caller has checked who accepts.
+/// Accepts a transfer: every record goes to its receiver, or none does. The caller has checked that it is theirs to accept.
 ///
 /// # Errors
-/// 409 when it was answered, and when it no longer fits: a record has another owner, or the receiver left a steward.
-pub fn accept(conn: &mut Conn, context: &Context, mut transfer: Transfer) -> Result<Transfer> {
+/// 403 for a token that may not change every record; 409 when it was answered, and when it no longer fits: a record has
+/// another owner, or the receiver left a steward.
+pub fn accept(conn: &mut Conn, who: &Principal, context: &Context, mut transfer: Transfer) -> Result<Transfer> {
+    refuse_out_of_scope(who, &transfer.records)?;
     refuse_answered(&transfer)?;
     let mut records = Vec::with_capacity(transfer.records.len());
     for covered in transfer.records.iter() {
@@ -212,6 +218,11 @@ fn hand_over(conn: &mut Conn, context: &Context, transfer: &Transfer, records: V
         record.record(conn, context, change).map_err(overtaken)?;
     }
     Ok(())
+}
+
+/// Handing over changes the records.
+fn refuse_out_of_scope(who: &Principal, covered: &[Covered]) -> Result<()> {
+    covered.iter().try_for_each(|record| who.scope.must_allow(Some(record.kind.into()), Access::Write))
 }
 
 /// Every record once, and at least one.

@@ -9,6 +9,7 @@ use crate::{
     auth::{
         extract::Guard,
         policy::{AnswerTransfer, Permission, Principal, Read, TransferOwnership, WithdrawTransfer},
+        scope::Access,
     },
     bulk::{BatchOf, Results},
     db::{Conn, columns::Time},
@@ -68,7 +69,8 @@ pub struct TransferredRecord {
     /// Its code.
     #[schema(max_length = 30, example = "D-17")]
     pub code: String,
-    /// Its title; a pairing's is that of its discovery, null where the reader may not see that.
+    /// Its title, null for a token that may not read its kind; a pairing's is that of its discovery, null where the reader
+    /// may not see or read that.
     #[schema(max_length = 300)]
     pub title: Option<String>,
 }
@@ -139,6 +141,15 @@ fn titles(conn: &mut Conn, who: &Principal, rows: &[Transfer]) -> Result<Titles>
         let title = paired.get(&discovery).map(|d| d.title.clone());
         (id.0, (code, title))
     }));
+    let readable = |kind: RecordKind| who.scope.allows(Some(kind), Access::Read);
+    for covered in rows.iter().flat_map(|t| t.records.iter()) {
+        // A pairing's title is a discovery's.
+        let is_told =
+            readable(covered.kind.into()) && (covered.kind != OwnedKind::Pairing || readable(RecordKind::Discovery));
+        if let Some((_, title)) = titles.get_mut(&covered.id).filter(|_| !is_told) {
+            *title = None;
+        }
+    }
     Ok(titles)
 }
 
@@ -281,9 +292,8 @@ async fn read(who: Guard<Read>, request: HttpRequest) -> Result<HttpResponse> {
     request_body = Nothing, responses((status = 200, description = "The transfer", body = TransferView)))]
 #[post("/v1/ownership-transfers/{id}/accept")]
 async fn accept(who: Guard<AnswerTransfer>, request: HttpRequest, body: Body) -> Result<HttpResponse> {
-    let accepted =
-        |conn: &mut Conn, context: &Context, transfer: Transfer, _: Nothing| change::accept(conn, context, transfer);
-    answer(who, request, body, accepted).await
+    answer(who, request, body, |conn, who, context, transfer, _: Nothing| change::accept(conn, who, context, transfer))
+        .await
 }
 
 /// Declines a transfer.
@@ -291,7 +301,7 @@ async fn accept(who: Guard<AnswerTransfer>, request: HttpRequest, body: Body) ->
     request_body = Declining, responses((status = 200, description = "The transfer", body = TransferView)))]
 #[post("/v1/ownership-transfers/{id}/decline")]
 async fn decline(who: Guard<AnswerTransfer>, request: HttpRequest, body: Body) -> Result<HttpResponse> {
-    answer(who, request, body, change::decline).await
+    answer(who, request, body, |conn, _, context, transfer, why| change::decline(conn, context, transfer, why)).await
 }
 
 /// Withdraws a transfer.
@@ -299,9 +309,7 @@ async fn decline(who: Guard<AnswerTransfer>, request: HttpRequest, body: Body) -
     request_body = Nothing, responses((status = 200, description = "The transfer", body = TransferView)))]
 #[post("/v1/ownership-transfers/{id}/withdraw")]
 async fn withdraw(who: Guard<WithdrawTransfer>, request: HttpRequest, body: Body) -> Result<HttpResponse> {
-    let withdrawn =
-        |conn: &mut Conn, context: &Context, transfer: Transfer, _: Nothing| change::withdraw(conn, context, transfer);
-    answer(who, request, body, withdrawn).await
+    answer(who, request, body, |conn, _, context, transfer, _: Nothing| change::withdraw(conn, context, transfer)).await
 }
 
 /// Finds the transfer, asks whether the caller may, reads the body, and then does it.
@@ -309,7 +317,7 @@ async fn answer<P, B>(
     who: Guard<P>,
     request: HttpRequest,
     body: Body,
-    act: fn(&mut Conn, &Context, Transfer, B) -> Result<Transfer>,
+    act: fn(&mut Conn, &Principal, &Context, Transfer, B) -> Result<Transfer>,
 ) -> Result<HttpResponse>
 where
     P: Permission,
@@ -320,7 +328,7 @@ where
         let transfer = store::find(conn, who, key)?;
         who.must::<P>(&transfer.standing(who))?;
         let said = body::parse::<B>(body.clone())?;
-        let transfer = act(conn, context, transfer, said)?;
+        let transfer = act(conn, who, context, transfer, said)?;
         let answered = view(conn, who, transfer)?;
         Answer::changed(answered.version, &answered)
     })

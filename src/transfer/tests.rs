@@ -20,7 +20,7 @@ fn accept(world: &mut World, who: &Principal, transfer: &Transfer) -> Result<Tra
     let context = world.context(Some(who.id));
     let transfer = store::find(&mut world.conn, who, transfer.id.into())?;
     who.must::<AnswerTransfer>(&transfer.standing(who))?;
-    change::accept(&mut world.conn, &context, transfer)
+    change::accept(&mut world.conn, who, &context, transfer)
 }
 
 fn code<T: std::fmt::Debug>(result: Result<T>) -> Code {

@@ -236,9 +236,10 @@ fn order<M: Movable>(body: &Value, lifecycle: &Lifecycle) -> Result<Order> {
     let named: HashSet<String> = faults.0.iter().filter_map(|f| f.pointer.clone()).collect();
     for name in body.as_object().into_iter().flat_map(Map::keys).take(FAULT_LIMIT) {
         let known = ALWAYS.contains(&&**name) || M::TAKES.contains(&&**name);
-        if !known && !named.contains(&format!("/{name}")) {
+        let at = fault::member(name);
+        if !known && !named.contains(&at) {
             let message = format!("is taken by no move of a {}", M::KIND);
-            faults.push(format!("/{name}"), "not_applicable", message);
+            faults.push(at, "not_applicable", message);
         }
     }
     if let Some(to) = body.get("to").and_then(Value::as_str)

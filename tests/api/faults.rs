@@ -11,6 +11,8 @@ on_both_engines!(
     parameters_are_a_closed_set,
     paging_sees_each_exactly_once,
     fields_trim_and_tags_spare,
+    a_made_up_name_is_told_in_short,
+    a_version_is_named_as_it_is_written,
     a_revision_touches_only_what_may_be_revised,
 );
 
@@ -464,6 +466,41 @@ fn fields_trim_and_tags_spare(app: &TestApp) {
     // Nobody learns from a 304 what they may not see.
     let partner = app.partner("Pat Partner", app.sponsor("Northwind"));
     partner.send("GET", &path, &[("if-none-match", "*")], None).refused(404, "not_found");
+}
+
+fn a_made_up_name_is_told_in_short(app: &TestApp) {
+    let h = house(app);
+    let discovery = format!("/v1/discoveries/{}", h.discovery("A").id());
+    for (path, name, told) in [
+        ("/v1/discoveries".to_owned(), "n".repeat(900_000), format!("/{}…", "n".repeat(60))),
+        (format!("{discovery}/transitions"), "n".repeat(900_000), format!("/{}…", "n".repeat(60))),
+        ("/v1/discoveries".into(), "~".repeat(61), format!("/{}…", "~0".repeat(60))),
+        (format!("{discovery}/transitions"), "/é".repeat(31), format!("/{}…", "~1é".repeat(30))),
+        ("/v1/discoveries".into(), "n".repeat(60), format!("/{}", "n".repeat(60))),
+    ] {
+        let refused = h.ada.versioned("POST", &path, 1, json!({ name: 1 })).refused(422, "invalid");
+        let pointers: Vec<_> = refused["errors"].as_array().unwrap().iter().map(|e| e["pointer"].clone()).collect();
+        let of_it: Vec<_> = pointers.iter().filter(|p| **p == told).collect();
+        assert_eq!(of_it.len(), 1, "{path}: {pointers:?}");
+        assert!(refused.to_string().len() < 5000, "{path}");
+    }
+}
+
+fn a_version_is_named_as_it_is_written(app: &TestApp) {
+    let h = house(app);
+    let path = format!("/v1/discoveries/{}", h.discovery("A").id());
+    let revised = |tags: &str| {
+        let headers = [("content-type", "application/merge-patch+json"), ("if-match", tags)];
+        h.ada.send("PATCH", &path, &headers, Some(br#"{"trl": 2}"#))
+    };
+    for tags in ["\"+1\"", "\"01\"", "\" 1\"", "1", "W/\"1\"", "\"1", "\"a,*,b\"", "\"2\", *", ""] {
+        revised(tags).refused(412, "version_mismatch");
+        let read = h.ada.send("GET", &path, &[("if-none-match", tags)], None);
+        assert_eq!(read.status, if tags == "W/\"1\"" { 304 } else { 200 }, "{tags}");
+    }
+    revised("\"7\", \"1\"").expect(200);
+    revised("*").expect(200);
+    revised("\"3\"").expect(200);
 }
 
 fn a_revision_touches_only_what_may_be_revised(app: &TestApp) {

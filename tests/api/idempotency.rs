@@ -17,6 +17,8 @@ on_both_engines!(
     a_refusal_is_not_kept,
     what_was_hidden_since_is_not_repeated,
     an_answer_that_never_came_is_had_by_asking_again,
+    a_path_written_otherwise_is_the_same_request,
+    a_member_that_is_called_like_a_password_counts,
     a_move_is_repeated_whatever_the_version_is_now,
     no_password_is_kept_not_even_as_a_digest,
     keys_have_a_form,
@@ -164,6 +166,32 @@ fn an_answer_that_never_came_is_had_by_asking_again(app: &TestApp) {
     assert!(is_replayed(&again));
     ada.get(&again.location.unwrap()).expect(200);
     assert_eq!(total(&ada, "discoveries"), 1);
+}
+
+fn a_path_written_otherwise_is_the_same_request(app: &TestApp) {
+    let lab = app.lab("Lab");
+    let ada = app.scientist("Ada Okafor", lab);
+    let first = keyed(&ada, "/v1/discoveries", "k", &new_discovery(lab)).expect(201);
+    for path in ["/v1/%64iscoveries", "/%76%31/discoverie%73"] {
+        let again = keyed(&ada, path, "k", &new_discovery(lab)).expect(201);
+        assert!(is_replayed(&again) && again.body == first.body, "{path}");
+    }
+    assert_eq!(total(&ada, "discoveries"), 1);
+    let path = first.location.unwrap();
+    let body = json!({ "to": "validated", "evidence": [{ "kind": "url", "value": EVIDENCE }] });
+    keyed_at(&ada, &format!("{path}/transitions"), 1, "m", &body).expect(201);
+    assert!(is_replayed(&keyed_at(&ada, &format!("{path}/%74ransitions"), 1, "m", &body).expect(201)));
+}
+
+fn a_member_that_is_called_like_a_password_counts(app: &TestApp) {
+    let lab = app.lab("Lab");
+    let ada = app.scientist("Ada Okafor", lab);
+    keyed(&ada, "/v1/discoveries", "k", &new_discovery(lab)).expect(201);
+    for name in ["xpassword", "password", "current_password"] {
+        let mut body = new_discovery(lab);
+        body[name] = json!("x");
+        keyed(&ada, "/v1/discoveries", "k", &body).refused(422, "idempotency_key_reused");
+    }
 }
 
 fn a_move_is_repeated_whatever_the_version_is_now(app: &TestApp) {

@@ -1,6 +1,7 @@
 //! The service over HTTP, on both engines: every test is a story that runs once on each. Beside them: the lifecycle
 //! engine against the domain document, the rules of the house, and the documents.
 #![expect(clippy::unwrap_used, reason = "a test may")]
+mod accept;
 mod architecture;
 mod browser;
 mod bulk;

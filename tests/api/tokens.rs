@@ -13,6 +13,8 @@ on_both_engines!(
     a_token_is_shown_once_and_stored_as_a_hash,
     a_script_does_what_its_scopes_and_its_owners_roles_allow,
     a_path_written_otherwise_is_the_same_path,
+    what_logs_a_discovery_needs_a_scope_for_discoveries,
+    who_hands_records_over_needs_a_scope_for_each,
     a_script_cannot_sign,
     a_script_cannot_change_how_anybody_gets_in,
     revoking_expiry_and_disabling_bite_on_the_next_request,
@@ -95,6 +97,95 @@ fn a_script_does_what_its_scopes_and_its_owners_roles_allow(app: &TestApp) {
         Ok(serde_json::from_slice::<Value>(&leaf).unwrap()["actor"]["authn"].clone())
     });
     assert_eq!(authn, "token");
+}
+
+const NOT_MADE_FOR_THAT: &str = "This token was not made for that.";
+
+fn what_logs_a_discovery_needs_a_scope_for_discoveries(app: &TestApp) {
+    let (lab, clinic) = (app.lab("Lab"), app.clinic("Clinic"));
+    let (ada, kim) = (app.scientist("Ada Okafor", lab), app.clinician("Kim Park", clinic));
+    let trial = json!({ "brief_title": "Safety", "study_type": "OBSERVATIONAL", "clinic_id": clinic });
+    let trial = kim.post("/v1/trials", trial).expect(201).location.unwrap();
+    let finding = json!({ "kind": "safety", "title": "A finding", "narrative": "Seen.", "observed_on": "2025-10-02" });
+    let finding = kim.post(&format!("{trial}/findings"), finding).expect(201);
+    kim.signs(&finding.location.clone().unwrap(), "authorship", json!({ "to": "signed" })).expect(201);
+    let insight = json!({ "title": "Why?", "question": "Is it so?", "rationale": "Seen.", "lab_id": lab,
+        "finding_ids": [finding.id()] });
+    let investigated = || {
+        let path = kim.post("/v1/insights", insight.clone()).expect(201).location.unwrap();
+        kim.moves(&path, json!({ "to": "submitted" })).expect(201);
+        ada.moves(&path, json!({ "to": "acknowledged" })).expect(201);
+        ada.moves(&path, json!({ "to": "investigating" })).expect(201);
+        path
+    };
+    let path = investigated();
+    let of_insights = script(&ada, &make(app, &ada, &["insights:write", "discoveries:read"]));
+    let of_both = script(&ada, &make(app, &ada, &["insights:write", "discoveries:write"]));
+    let spawns = json!({ "to": "resolved", "outcome": "new_discovery",
+        "discovery": { "title": "Spawned", "modality": "vaccine", "lab_id": lab } });
+    let refused = of_insights.moves(&path, spawns.clone()).refused(403, "not_permitted");
+    assert_eq!(refused["detail"], NOT_MADE_FOR_THAT);
+    let read = ada.get(&path).expect(200);
+    let item =
+        json!({ "record": { "kind": "insight", "id": read.id() }, "version": read.version(), "transition": spawns });
+    let many = of_insights.post("/v1/transitions", json!({ "items": [item] })).expect(200);
+    assert_eq!(many.body["data"][0]["status"], 403, "{:#}", many.body);
+    assert_eq!(ada.get("/v1/discoveries?count=true").expect(200).body["total"], 0);
+
+    let tag = format!("\"{}\"", read.version());
+    let resolves = |who: &Actor| {
+        let headers = [("content-type", "application/json"), ("idempotency-key", "k"), ("if-match", &*tag)];
+        who.send("POST", &format!("{path}/transitions"), &headers, Some(spawns.to_string().as_bytes()))
+    };
+    let made = resolves(&of_both).expect(201);
+    resolves(&of_insights).refused(403, "not_permitted");
+    assert_eq!(resolves(&of_both).expect(201).body, made.body);
+    assert_eq!(ada.get("/v1/discoveries?count=true").expect(200).body["total"], 1);
+    // What changes the insight alone needs nothing else.
+    of_insights.moves(&investigated(), json!({ "to": "resolved", "outcome": "no_action" })).expect(201);
+}
+
+fn who_hands_records_over_needs_a_scope_for_each(app: &TestApp) {
+    let lab = app.lab("Lab");
+    let (ada, bo, admin) = (app.scientist("Ada", lab), app.scientist("Bo", lab), app.administrator("Admin"));
+    let id = ada.post("/v1/discoveries", discovery(lab)).expect(201).id();
+    let path = format!("/v1/discoveries/{id}");
+    let new = |force: bool| {
+        let records = json!([{ "kind": "discovery", "id": id }]);
+        json!({ "to_person_id": bo.id, "reason": "On leave", "records": records, "force": force })
+    };
+    let of_transfers = |who: &Actor| script(who, &make(app, who, &["ownership-transfers:write", "trials:write"]));
+    let of_both = |who: &Actor| script(who, &make(app, who, &["ownership-transfers:write", "discoveries:write"]));
+    for who in [&ada, &admin] {
+        let refused = of_transfers(who).post("/v1/ownership-transfers", new(false)).refused(403, "not_permitted");
+        assert_eq!(refused["detail"], NOT_MADE_FOR_THAT);
+        of_transfers(who).post("/v1/ownership-transfers", new(true)).refused(403, "not_permitted");
+        let many =
+            of_transfers(who).post("/v1/ownership-transfers/batch", json!({ "items": [new(false)] })).expect(200);
+        assert_eq!(many.body["data"][0]["status"], 403, "{:#}", many.body);
+    }
+    let offered = of_both(&ada).post("/v1/ownership-transfers", new(false)).expect(201);
+    assert_eq!(offered.body["records"][0]["title"], "HSP70 in ALS");
+    let transfer = offered.location.unwrap();
+    // Which record it is stands there, its title only where it may be read.
+    let read = of_transfers(&bo).get(&transfer).expect(200).body["records"][0].clone();
+    assert_eq!((&read["id"], &read["code"], &read["title"]), (&json!(id), &json!("D-1"), &Value::Null));
+    let listed = of_transfers(&bo).get("/v1/ownership-transfers").expect(200).body;
+    assert_eq!(listed["data"][0]["records"][0]["title"], Value::Null);
+    let reads = script(&bo, &make(app, &bo, &["ownership-transfers:read", "discoveries:read"]));
+    assert_eq!(reads.get(&transfer).expect(200).body["records"][0]["title"], "HSP70 in ALS");
+
+    let accepts = |who: &Actor| {
+        let headers = [("content-type", "application/json"), ("idempotency-key", "k")];
+        who.send("POST", &format!("{transfer}/accept"), &headers, Some(b"{}"))
+    };
+    assert_eq!(accepts(&of_transfers(&bo)).refused(403, "not_permitted")["detail"], NOT_MADE_FOR_THAT);
+    assert_eq!(ada.get(&path).expect(200).body["owner"]["id"], json!(ada.id));
+    accepts(&of_both(&bo)).expect(200);
+    assert_eq!(ada.get(&path).expect(200).body["owner"]["id"], json!(bo.id));
+    // Nor is its answer repeated to a token for less.
+    accepts(&of_transfers(&bo)).refused(403, "not_permitted");
+    accepts(&of_both(&bo)).expect(200);
 }
 
 fn a_path_written_otherwise_is_the_same_path(app: &TestApp) {

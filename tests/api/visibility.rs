@@ -15,6 +15,7 @@ on_both_engines!(
     drafts_and_embargoes,
     sharing_and_pairing_grant_sight_and_ending_takes_it,
     rerouting_ends_the_old_labs_sight,
+    partners_are_not_told_what_was_found_before_the_trial_was_open_to_them,
     a_hidden_link_is_left_out_and_kept,
 );
 
@@ -449,6 +450,71 @@ fn rerouting_ends_the_old_labs_sight(app: &TestApp) {
     for list in ["/v1/insights", "/v1/findings"] {
         let page = w.ada.get(&format!("{list}?limit=200")).expect(200).body.to_string();
         assert!(!page.contains(&id) && !page.contains(&cited) && !page.contains("quiet"), "{list}");
+    }
+}
+
+fn partners_are_not_told_what_was_found_before_the_trial_was_open_to_them(app: &TestApp) {
+    for opened in ["public", "shared"] {
+        told_from_the_opening_on(app, opened);
+    }
+}
+
+fn told_from_the_opening_on(app: &TestApp, opened: &str) {
+    let (lab, clinic, sponsor) = (app.lab("Lab"), app.clinic("Clinic"), app.sponsor("Sponsor"));
+    let name = |who: &str| format!("{who} {opened}");
+    let (ada, kim) = (app.scientist(&name("Ada"), lab), app.clinician(&name("Kim"), clinic));
+    let pat = app.partner(&name("Pat"), sponsor);
+    let trial =
+        json!({ "brief_title": "T", "study_type": "OBSERVATIONAL", "clinic_id": clinic, "visibility": "confidential" });
+    let trial = kim.post("/v1/trials", trial).expect(201).location.unwrap();
+    let finding = json!({ "kind": "safety", "title": "F", "narrative": "Seen.", "observed_on": "2026-01-02" });
+    let finding = kim.post(&format!("{trial}/findings"), finding).expect(201);
+    let cited = finding.id();
+    let finding = finding.location.unwrap();
+    kim.signs(&finding, "authorship", json!({ "to": "signed" })).expect(201);
+    let insight =
+        json!({ "title": "Why?", "question": "Is it so?", "rationale": "R", "lab_id": lab, "finding_ids": [cited] });
+    let insight = kim.post("/v1/insights", insight).expect(201).location.unwrap();
+    kim.moves(&insight, json!({ "to": "submitted" })).expect(201);
+    ada.moves(&insight, json!({ "to": "acknowledged" })).expect(201);
+    let open = match opened {
+        "public" => json!({ "visibility": "public" }),
+        _ => json!({ "shared_with": [sponsor] }),
+    };
+    assert!(!sees(&pat, &finding) && !sees(&pat, &insight));
+    kim.patch(&trial, kim.get(&trial).version(), open).expect(200);
+    assert!(sees(&pat, &finding) && sees(&pat, &insight));
+
+    let entries = |who: &Actor, path: &str| who.get(path).expect(200).body["data"].as_array().unwrap().clone();
+    let histories = || [&finding, &insight].map(|path| entries(&pat, &format!("{path}/history")));
+    let moves = || [&finding, &insight].map(|path| entries(&pat, &format!("{path}/transitions")).len());
+    let entered = |kind: &str| {
+        let overview = pat.get("/v1/pipeline/overview").expect(200).body;
+        let of_kind = overview["stages"].as_array().unwrap().iter().filter(|row| row["kind"] == kind);
+        of_kind.map(|row| row["entered"].as_u64().unwrap()).sum::<u64>()
+    };
+    let before = [entered("finding"), entered("insight")];
+    assert_eq!(histories().map(|h| h.len()), [0, 0], "{:#?}", histories());
+    assert_eq!(moves(), [0, 0]);
+    for path in [&finding, &insight] {
+        let known = entries(&kim, &format!("{path}/history"));
+        assert!(known.len() >= 2 && !entries(&ada, &format!("{path}/history")).is_empty());
+        for proof in known.iter().filter_map(|entry| entry["proof"].as_str()) {
+            pat.get(proof).refused(404, "not_found");
+        }
+    }
+
+    ada.moves(&insight, json!({ "to": "investigating" })).expect(201);
+    kim.signs(&finding, "retraction", json!({ "to": "retracted", "reason": "Wrong" })).expect(201);
+    assert_eq!((histories().map(|h| h.len()), moves()), ([1, 1], [1, 1]), "what came after is told");
+    // Of the version before, which was not for them, nothing but the state it was in.
+    for change in histories().iter().flat_map(|h| h[0]["changes"].as_array().unwrap()) {
+        let state = change["field"] == "state";
+        assert!(state || change["before"].is_null(), "{change:#}");
+    }
+    assert_eq!([entered("finding"), entered("insight")], before.map(|n| n + 1));
+    if opened == "public" {
+        assert_eq!(before, [0, 0], "what entered before is not counted");
     }
 }
 

@@ -13,7 +13,7 @@ use crate::{
     },
     error::Code,
     fault::{Faults, check_text},
-    http::{params::Params, problem::RequestId},
+    http::{accept, params::Params, problem::RequestId},
     id::{ChallengeId, PersonId},
     signature,
     vocabulary::Authn,
@@ -181,6 +181,7 @@ impl Returned {
         (status = 204, description = "The signer of the challenge was authenticated anew")))]
 #[get("/v1/auth/oidc/{issuer}/callback")]
 async fn finish_oidc_login(app: web::Data<App>, request: HttpRequest) -> Result<HttpResponse> {
+    accept::check(&request)?;
     let provider = provider(&app, &request)?;
     let returned = Returned::read(request.query_string())?;
     let at = app.clock.now();

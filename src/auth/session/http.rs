@@ -98,6 +98,7 @@ pub struct Refreshing {
     responses((status = 200, description = "The next tokens", body = Tokens)))]
 #[post("/v1/auth/refresh")]
 async fn refresh_tokens(app: web::Data<App>, request: HttpRequest, body: Body) -> Result<HttpResponse> {
+    http::accept::check(&request)?;
     http::params::none(&request)?;
     let Refreshing { refresh_token } = body::parse(body.json().await?)?;
     let refused =

@@ -4,14 +4,14 @@ use crate::{
     auth::policy::Principal,
     db::{
         Conn,
-        schema::{event, pairing, trial},
+        schema::{citation, event, finding, pairing, trial},
     },
     history::{
-        Ties, person_at,
+        Ties, TrialsThen, person_at,
         store::{Event, content_of},
         version_is_visible,
     },
-    id::{AnyId, DiscoveryId, OrganizationId, TrialId},
+    id::{AnyId, DiscoveryId, FindingId, InsightId, OrganizationId, TrialId},
     lifecycle::builtin::ACCEPTED,
     vocabulary::RecordKind,
 };
@@ -21,26 +21,111 @@ use std::collections::{HashMap, HashSet};
 use uuid::Uuid;
 
 /// What ties a reader to each of some records.
-pub type TiesOf = HashMap<Uuid, Ties>;
+type TiesOf = HashMap<Uuid, Ties>;
+
+/// What decides which versions of some records a reader sees.
+#[derive(Default)]
+pub struct Sight {
+    ties: TiesOf,
+    /// The trials behind findings and insights.
+    trials: HashMap<Uuid, HashSet<TrialId>>,
+    then: TrialsThen,
+}
+
+impl Sight {
+    /// These and those.
+    pub fn extend(&mut self, more: Self) {
+        self.ties.extend(more.ties);
+        self.trials.extend(more.trials);
+        self.then.extend(more.then);
+    }
+    /// Whether a version of a record, recorded under this number, may be shown to somebody who sees the record now.
+    pub fn shows(
+        &self,
+        who: &Principal,
+        kind: RecordKind,
+        id: Uuid,
+        enqueued: i64,
+        content: &Map<String, Value>,
+    ) -> bool {
+        let tie = self.ties.get(&id).copied().unwrap_or_default();
+        let behind = self.trials.get(&id).filter(|_| !tie.steward && !tie.owner);
+        version_is_visible(who, kind, content, tie) && behind.is_none_or(|trials| self.then.were_open(trials, enqueued))
+    }
+}
 
 /// Those of the events that the reader may see: of records they may see now, in versions that were for them too. Also what
-/// ties the reader to those records.
+/// decides it.
 ///
 /// # Errors
 /// What the database says.
-pub fn visible(conn: &mut Conn, who: &Principal, events: Vec<Event>) -> Result<(Vec<Event>, TiesOf)> {
+pub fn visible(conn: &mut Conn, who: &Principal, events: Vec<Event>) -> Result<(Vec<Event>, Sight)> {
     if who.sees_all() {
-        return Ok((events, HashMap::new()));
+        return Ok((events, Sight::default()));
     }
     let hidden = hidden_records(conn, who, events.iter().map(|e| e.record))?;
     let events: Vec<Event> = events.into_iter().filter(|e| !hidden.contains(&e.record)).collect();
-    let ties = ties_to(conn, who, &events)?;
+    let sight = sight(conn, who, &events)?;
     let shown = |event: &Event| {
-        let tie = ties.get(&event.record).copied().unwrap_or_default();
-        event.content().is_none_or(|content| version_is_visible(who, event.kind, content, tie))
+        let shows = |content| sight.shows(who, event.kind, event.record, event.enqueued, content);
+        event.content().is_none_or(shows)
     };
     let events = events.into_iter().filter(shown).collect();
-    Ok((events, ties))
+    Ok((events, sight))
+}
+
+fn sight(conn: &mut Conn, who: &Principal, events: &[Event]) -> Result<Sight> {
+    let ties = ties_to(conn, who, events)?;
+    if who.sees_internal() {
+        return Ok(Sight { ties, ..Sight::default() });
+    }
+    let of_kind =
+        |kind: RecordKind| -> HashSet<Uuid> { events.iter().filter(|e| e.kind == kind).map(|e| e.record).collect() };
+    let trials = trials_behind(conn, &of_kind(RecordKind::Finding), &of_kind(RecordKind::Insight))?;
+    let asked: HashSet<AnyId> = trials.values().flatten().map(|id| AnyId::of(id.0)).collect();
+    if asked.is_empty() {
+        return Ok(Sight { ties, ..Sight::default() });
+    }
+    let versions: Vec<(AnyId, i64, Option<Vec<u8>>)> = event::table
+        .filter(event::record_id.eq_any(asked))
+        .select((event::record_id, event::enqueued, event::payload))
+        .load(conn)?;
+    Ok(Sight { ties, trials, then: trials_then(who, versions) })
+}
+
+/// When trials were open to somebody, by the columns of their events.
+pub fn trials_then(who: &Principal, versions: Vec<(AnyId, i64, Option<Vec<u8>>)>) -> TrialsThen {
+    let read = |(id, at, bytes): (AnyId, i64, Option<Vec<u8>>)| {
+        (TrialId::of(id.0), at, bytes.and_then(|bytes| content_of(&bytes)))
+    };
+    TrialsThen::of(who, versions.into_iter().map(read))
+}
+
+/// The trials of these findings, and of those that these insights cite.
+fn trials_behind(
+    conn: &mut Conn,
+    findings: &HashSet<Uuid>,
+    insights: &HashSet<Uuid>,
+) -> Result<HashMap<Uuid, HashSet<TrialId>>> {
+    let mut trials: HashMap<Uuid, HashSet<TrialId>> = HashMap::new();
+    if !findings.is_empty() {
+        let of_findings = finding::table
+            .filter(finding::id.eq_any(findings.iter().map(|id| FindingId::of(*id)).collect::<Vec<_>>()))
+            .select((finding::id, finding::trial_id));
+        for (id, trial) in of_findings.load::<(FindingId, TrialId)>(conn)? {
+            trials.entry(id.0).or_default().insert(trial);
+        }
+    }
+    if !insights.is_empty() {
+        let cited = citation::table
+            .inner_join(finding::table.on(finding::id.eq(citation::finding_id)))
+            .filter(citation::insight_id.eq_any(insights.iter().map(|id| InsightId::of(*id)).collect::<Vec<_>>()))
+            .select((citation::insight_id, finding::trial_id));
+        for (id, trial) in cited.load::<(InsightId, TrialId)>(conn)? {
+            trials.entry(id.0).or_default().insert(trial);
+        }
+    }
+    Ok(trials)
 }
 
 /// What ties the reader to each of the events' records now, which its newest event tells.

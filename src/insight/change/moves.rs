@@ -1,7 +1,7 @@
 //! What the moves of an insight do: routing discloses it to a lab, resolving closes the loop.
 use crate::{
     Error, Result,
-    auth::policy::Principal,
+    auth::{policy::Principal, scope::Access},
     db::{Conn, columns::Time},
     discovery::{self, change::NewDiscovery},
     error::Code,
@@ -13,7 +13,7 @@ use crate::{
     lifecycle::{Actor, Facts, Lifecycle, builtin, facts},
     person,
     transition::{Movable, Order, Passed, Situation},
-    vocabulary::Outcome,
+    vocabulary::{Outcome, RecordKind},
 };
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -49,6 +49,9 @@ impl Movable for Insight {
     }
     fn faults(&self, conn: &mut Conn, who: &Principal, order: &Order) -> Result<Faults> {
         let taken = members_taken(&self.state, &order.to.0);
+        if order.outcome == Some(Outcome::NewDiscovery) {
+            who.scope.must_allow(Some(RecordKind::Discovery), Access::Write)?;
+        }
         let mut faults = misplaced_members(order, taken);
         if let Some(lab) = order.lab_id.filter(|_| taken.contains(&"lab_id")) {
             super::lab_faults(conn, lab, &mut faults)?;
