@@ -228,12 +228,12 @@ async fn list(who: Guard<Read>, request: HttpRequest) -> Result<HttpResponse> {
     let mut params = Params::read(&request, &[PARAMETERS, FILTERS].concat())?;
     let page = Page::read(&request, &mut params, SORTS);
     let filter = Filter {
-        stage: params.texts("stage"),
+        stage: params.names("stage"),
         modality: params.any("modality"),
         lab: params.ids("lab_id"),
         owner: params.people("owner_id", who.id),
         visibility: params.any("visibility"),
-        lifecycle: params.texts("lifecycle"),
+        lifecycle: params.names("lifecycle"),
         condition: params.texts("condition").iter().map(|c| term_of(c)).collect(),
         updated_after: params.time("updated_after"),
         words: params.words("q", fold),

@@ -213,7 +213,7 @@ const SORTS: &[&str] = &["-updated_at", "created_at", "observed_on", "title", "c
 fn filter_of(params: &mut Params, who: &Principal) -> Filter {
     Filter {
         kind: params.any("kind"),
-        state: params.texts("state"),
+        state: params.names("state"),
         trial: Vec::new(),
         owner: params.people("owner_id", who.id),
         unexpected: params.flag("unexpected"),

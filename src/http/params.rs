@@ -110,7 +110,12 @@ impl Params {
 
     /// Any of these texts, of at most 300 characters each.
     pub fn texts(&mut self, name: &str) -> Vec<String> {
-        self.any::<Word>(name).into_iter().map(|w| w.0).collect()
+        self.any::<Word<300>>(name).into_iter().map(|w| w.0).collect()
+    }
+
+    /// Any of these names of states and lifecycles, of at most 60 characters each.
+    pub fn names(&mut self, name: &str) -> Vec<String> {
+        self.any::<Word<60>>(name).into_iter().map(|w| w.0).collect()
     }
 
     /// A moment.
@@ -187,12 +192,12 @@ impl<T> std::fmt::Display for NotOne<T> {
 }
 impl<T> CodeOf for NotOne<T> {}
 
-/// A word of at most 300 characters.
-struct Word(String);
-impl FromStr for Word {
+/// A word of at most so many characters.
+struct Word<const MAX: usize>(String);
+impl<const MAX: usize> FromStr for Word<MAX> {
     type Err = BadWord;
     fn from_str(text: &str) -> Result<Self, BadWord> {
-        check_text(text, 1, 300).map(|()| Self(text.to_owned())).map_err(|(code, message)| BadWord(code, message))
+        check_text(text, 1, MAX).map(|()| Self(text.to_owned())).map_err(|(code, message)| BadWord(code, message))
     }
 }
 struct BadWord(&'static str, String);

@@ -255,7 +255,7 @@ async fn list(who: Guard<Read>, request: HttpRequest) -> Result<HttpResponse> {
     let mut params = Params::read(&request, &[PARAMETERS, FILTERS].concat())?;
     let page = Page::read(&request, &mut params, SORTS);
     let filter = Filter {
-        state: params.texts("state"),
+        state: params.names("state"),
         lab: params.ids("lab_id"),
         clinic: params.ids("clinic_id"),
         owner: params.people("owner_id", who.id),

@@ -189,7 +189,7 @@ async fn list(who: Guard<Read>, request: HttpRequest) -> Result<HttpResponse> {
     let mut params = Params::read(&request, &[PARAMETERS, FILTERS].concat())?;
     let page = Page::read(&request, &mut params, SORTS);
     let filter = Filter {
-        state: params.texts("state"),
+        state: params.names("state"),
         kind: params.any("kind"),
         discovery: params.ids("discovery_id"),
         clinician: params.people("clinician_id", who.id),

@@ -59,7 +59,7 @@ fn asked(request: &HttpRequest, now: Time) -> Result<(Period, Filter)> {
         lab: params.ids("lab_id"),
         condition: params.texts("condition").iter().map(|c| term_of(c)).collect(),
         modality: params.any("modality"),
-        lifecycle: params.texts("lifecycle"),
+        lifecycle: params.names("lifecycle"),
         ..Filter::default()
     };
     params.finish()?;

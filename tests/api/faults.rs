@@ -288,6 +288,8 @@ fn nul_is_refused_everywhere(app: &TestApp) {
     assert_eq!(faults(moved), table(&[("/reason", "invalid_character")]));
     assert_eq!(faults(h.ada.get("/v1/discoveries?q=%00")), table(&[("q", "invalid_character")]));
     assert_eq!(faults(h.ada.get("/v1/discoveries?stage=%00")), table(&[("stage", "invalid_character")]));
+    let long = format!("/v1/discoveries?stage={}", "x".repeat(61));
+    assert_eq!(faults(h.ada.get(&long)), table(&[("stage", "too_long")]));
     h.ada.get("/v1/discoveries/%00").refused(404, "not_found");
     h.ada.get("/v1/discoveries/D-1%00").refused(404, "not_found");
 }
