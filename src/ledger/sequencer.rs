@@ -1,7 +1,7 @@
 //! Gives events their place: contiguous positions, the tree, a signed checkpoint, all in one transaction.
 //!
 //! On SQLite the writer does it at the end of its batch, in the same commit; on PostgreSQL one node at a time, which holds
-//! the [lease](super::lease). It believes what it reads in its own transaction; what it remembers is compared with that.
+//! the lease (`ledger::lease`). It believes what it reads in its own transaction; what it remembers is compared with that.
 use super::{
     checkpoint::{Head, Signer},
     event::{canonical, leaf_hash},
