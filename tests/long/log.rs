@@ -10,6 +10,7 @@ use benchside::{
 };
 use serde_json::{Value, json};
 use std::{
+    collections::HashMap,
     io::{BufRead, BufReader},
     path::Path,
     sync::atomic::{AtomicU64, Ordering},
@@ -35,7 +36,8 @@ mod postgres {
 }
 
 /// Logs, then revises again and again, until enough has happened.
-fn write(client: &Client, lab: &Value, done: &AtomicU64, events: u64) {
+fn write(client: &Client, lab: &Value, done: &AtomicU64, events: u64) -> Vec<(Version, Instant)> {
+    let mut acknowledged = Vec::new();
     let mut record: Option<Value> = None;
     while done.load(Ordering::Relaxed) < events {
         let answer = match &record {
@@ -57,6 +59,7 @@ fn write(client: &Client, lab: &Value, done: &AtomicU64, events: u64) {
         match status {
             200 | 201 => {
                 done.fetch_add(1, Ordering::Relaxed);
+                acknowledged.push((version(&body), Instant::now()));
                 // A record has some versions, and then there is another.
                 record = (body["version"].as_i64() < Some(20)).then_some(body);
             }
@@ -64,6 +67,14 @@ fn write(client: &Client, lab: &Value, done: &AtomicU64, events: u64) {
             _ => panic!("{status} {body}"),
         }
     }
+    acknowledged
+}
+
+/// A record and a version of it.
+type Version = (String, i64);
+
+fn version(record: &Value) -> Version {
+    (record["id"].as_str().unwrap().to_owned(), record["version"].as_i64().unwrap())
 }
 
 /// Listens from a position on for so many events, and hands each over with the moment it came.
@@ -105,7 +116,8 @@ fn the_log_is_whole_under_load(url: &str, folder: &Path, processes: usize) {
     let (done, lab) = (AtomicU64::new(0), json!(cast.lab));
     let total = AtomicU64::new(u64::MAX);
     let began = Instant::now();
-    let (mut late, mut steady, mut broken, mut cuts) = (Vec::new(), Vec::new(), Vec::new(), 0);
+    let (mut heard, mut steady, mut broken, mut cuts) = (Vec::new(), Vec::new(), Vec::new(), 0);
+    let mut acknowledged = Vec::new();
     std::thread::scope(|scope| {
         let writing: Vec<_> = (0..writers)
             .map(|n| {
@@ -120,10 +132,9 @@ fn the_log_is_whole_under_load(url: &str, folder: &Path, processes: usize) {
             let mut last = None;
             // Some are still to come when the writers stop, so nobody waits for what never comes.
             listen(ports[0], &tokens[0], &mut last, usize::try_from(before + events).unwrap(), |event| {
-                let at = chrono::DateTime::parse_from_rfc3339(event["time"].as_str().unwrap()).unwrap();
-                if sequence(&event) >= before {
-                    late.push((chrono::Utc::now() - at.to_utc()).to_std().unwrap_or_default());
-                }
+                let record = &event["data"]["record"];
+                let told = (record["id"].as_str().unwrap().to_owned(), event["data"]["version"].as_i64().unwrap());
+                heard.push((told, Instant::now()));
                 steady.push(sequence(&event));
             });
         });
@@ -139,7 +150,7 @@ fn the_log_is_whole_under_load(url: &str, folder: &Path, processes: usize) {
             }
         });
         for writer in writing {
-            writer.join().unwrap();
+            acknowledged.extend(writer.join().unwrap());
         }
         total.store(before + done.load(Ordering::Relaxed), Ordering::Relaxed);
     });
@@ -158,10 +169,14 @@ fn the_log_is_whole_under_load(url: &str, folder: &Path, processes: usize) {
     let report = conn.snapshot(|conn| verify_database::verify(conn, None, None)).unwrap();
     assert!(report.is_clean(), "{:#?}", report.faults);
     assert_eq!((report.size, report.waiting), (total, 0));
+    // From the answer, which comes after the commit, to the signed checkpoint that covers it and is shown.
+    let acknowledged: HashMap<Version, Instant> = acknowledged.into_iter().collect();
+    let since = |(told, at): (Version, Instant)| Some(at.saturating_duration_since(*acknowledged.get(&told)?));
+    let mut late: Vec<Duration> = heard.into_iter().filter_map(since).collect();
     late.sort();
     let at = |of_hundred: usize| late[(late.len() * of_hundred / 100).min(late.len() - 1)];
     println!(
-        "{engine}: {total} events of {writers} writers through {processes} processes in {:.1} s, sound; from recording to the \
+        "{engine}: {total} events of {writers} writers through {processes} processes in {:.1} s, sound; from the answer to the \
          feed p50 {:.0?}, p99 {:.0?}; a reader cut off {cuts} times heard each once",
         took.as_secs_f64(),
         at(50),
