@@ -124,11 +124,11 @@ pub struct Current {
     pub content: Value,
 }
 
-/// The records of one kind in the order of their ids.
+/// The records of one kind in the order of their ids, those after one of them.
 ///
 /// # Errors
 /// What the database says.
-pub fn current(conn: &mut Conn, kind: RecordKind, after: Option<Uuid>, limit: i64) -> Result<Vec<Current>> {
+pub fn current(conn: &mut Conn, kind: RecordKind, after: Uuid, limit: i64) -> Result<Vec<Current>> {
     use crate::{discovery, finding, insight, lifecycle, organization, pairing, person, transfer, trial};
     fn all<R: Stored>(page: Vec<R>) -> Result<Vec<Current>> {
         let current = |record: R| {
@@ -137,7 +137,6 @@ pub fn current(conn: &mut Conn, kind: RecordKind, after: Option<Uuid>, limit: i6
         };
         page.into_iter().map(current).collect()
     }
-    let after = after.unwrap_or_default();
     match kind {
         RecordKind::Organization => all(organization::store::page_after(conn, after, limit)?),
         RecordKind::Person => all(person::store::page_after(conn, after, limit)?),

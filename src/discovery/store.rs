@@ -17,23 +17,39 @@ use crate::{
 };
 use diesel::prelude::*;
 use serde::Serialize;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use utoipa::ToSchema;
 
 stored!(Discovery, discovery, RecordKind::Discovery);
 finders!(Discovery, discovery, DiscoveryId);
 
+/// The discoveries of accepted pairings with this person or an organization of theirs: of one type, so that it can stand in a
+/// subquery.
+macro_rules! accepted_with {
+    ($who:expr) => {
+        pairing::table
+            .filter(pairing::state.eq(ACCEPTED))
+            .filter(
+                pairing::clinician_id
+                    .eq($who.id)
+                    .assume_not_null()
+                    .or(pairing::organization_id.eq_any($who.organizations.clone()).assume_not_null()),
+            )
+            .select(pairing::discovery_id)
+    };
+}
+
+/// The discoveries with which this person has an accepted pairing.
+///
+/// # Errors
+/// What the database says.
+pub fn paired_with(conn: &mut Conn, who: &Principal) -> Result<HashSet<DiscoveryId>> {
+    Ok(accepted_with!(who).load(conn)?.into_iter().collect())
+}
+
 /// Besides its visibility, an accepted pairing shows a discovery.
 pub fn visible_to(who: &Principal) -> Sees<discovery::table> {
-    let paired = pairing::table
-        .filter(pairing::state.eq(ACCEPTED))
-        .filter(
-            pairing::clinician_id
-                .eq(who.id)
-                .assume_not_null()
-                .or(pairing::organization_id.eq_any(who.organizations.clone()).assume_not_null()),
-        )
-        .select(pairing::discovery_id);
+    let paired = accepted_with!(who);
     Box::new(seen_by_visibility!(discovery, lab_id, who, or discovery::id.eq_any(paired)))
 }
 

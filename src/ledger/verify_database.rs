@@ -20,7 +20,7 @@ use crate::{
 };
 use diesel::prelude::*;
 use serde_json::{Map, Value, json};
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 use uuid::Uuid;
 
 /// Leaves that are read at once.
@@ -171,7 +171,7 @@ fn nodes(conn: &mut Conn, generation: i64, size: u64, leaves: usize) -> Result<H
 struct Checkpoints<'a> {
     generation: i64,
     verifier: &'a str,
-    ahead: std::collections::VecDeque<(u64, String)>,
+    ahead: VecDeque<log::Stored>,
     above: i64,
     pinned: Option<(u64, &'a str)>,
     at: Option<Time>,
@@ -186,7 +186,7 @@ impl<'a> Checkpoints<'a> {
         let mut all = Self {
             generation: generation.number,
             verifier,
-            ahead: std::collections::VecDeque::new(),
+            ahead: VecDeque::new(),
             above: -1,
             pinned: pinned.transpose()?,
             at: None,
@@ -198,17 +198,18 @@ impl<'a> Checkpoints<'a> {
     fn fetch(&mut self, conn: &mut Conn) -> Result<()> {
         for stored in log::checkpoints_after(conn, self.generation, self.above, PAGE)? {
             self.above = count(stored.size)?;
-            self.ahead.push_back((stored.size, stored.note));
-            self.at = Some(stored.at);
+            self.ahead.push_back(stored);
         }
         Ok(())
     }
 
     /// Those of the leaves walked so far.
     fn meet(&mut self, conn: &mut Conn, walk: &mut Walk) -> Result<()> {
-        while self.ahead.front().is_some_and(|(size, _)| *size == walk.size()) {
-            if let Some((_, note)) = self.ahead.pop_front() {
-                walk.checkpoint(&note, self.verifier)?;
+        while let Some(stored) = self.ahead.pop_front_if(|next| next.size == walk.size()) {
+            walk.checkpoint(&stored.note, self.verifier)?;
+            if self.at.replace(stored.at).is_some_and(|before| before > stored.at) {
+                let what = format!("the checkpoint of {} leaves is older than the one before it", stored.size);
+                walk.fault(Some(stored.size.saturating_sub(1)), FaultKind::CheckpointWrong, what);
             }
             if self.ahead.is_empty() {
                 self.fetch(conn)?;
@@ -224,18 +225,14 @@ impl<'a> Checkpoints<'a> {
 
     /// Those of more leaves than there are; and leaves that no checkpoint covers.
     fn rest(&self, conn: &mut Conn, walk: &mut Walk) -> Result<()> {
-        let beyond = self.ahead.front().map(|(size, _)| *size).into_iter();
+        let beyond = self.ahead.front().map(|next| next.size).into_iter();
         let pinned = self.pinned.map(|(size, _)| size).filter(|size| *size > walk.size());
         if let Some(size) = beyond.chain(pinned).max() {
             walk.beyond(size);
         }
-        match log::checkpoints_after(conn, self.generation, count(walk.size())? - 1, 1)?.first() {
-            Some(last) if last.size == walk.size() => {}
-            Some(_) => {}
-            None => {
-                let what = "no checkpoint covers the last leaves";
-                walk.fault(Some(walk.size().saturating_sub(1)), FaultKind::CheckpointWrong, what);
-            }
+        if log::checkpoints_after(conn, self.generation, count(walk.size())? - 1, 1)?.is_empty() {
+            let what = "no checkpoint covers the last leaves";
+            walk.fault(Some(walk.size().saturating_sub(1)), FaultKind::CheckpointWrong, what);
         }
         Ok(())
     }
@@ -369,11 +366,11 @@ fn erasures(walk: &mut Walk, learnt: &Learnt) -> u64 {
 fn records(conn: &mut Conn, walk: &mut Walk, learnt: &Learnt) -> Result<()> {
     let mut seen = HashSet::new();
     for kind in RecordKind::ALL {
-        let mut after = None;
+        let mut after = Uuid::nil();
         loop {
             let page = app::current(conn, *kind, after, PAGE)?;
             let Some(last) = page.last() else { break };
-            after = Some(last.id);
+            after = last.id;
             for record in page {
                 seen.insert(record.id);
                 compare(walk, learnt, *kind, &record);

@@ -19,10 +19,7 @@ use crate::{
     history::{self, Ties, TrialsThen, version_is_visible},
     id::{AnyId, DiscoveryId, FindingId, InsightId, OrganizationId, PairingId, PersonId, TrialId},
     insight::WAITING,
-    lifecycle::{
-        self, Lifecycle,
-        builtin::{ACCEPTED, builtin},
-    },
+    lifecycle::{self, Lifecycle, builtin::builtin},
     vocabulary::{Action, RecordKind, TrialStatus},
 };
 use diesel::prelude::*;
@@ -103,7 +100,7 @@ fn discoveries(conn: &mut Conn, who: &Principal, filter: &Filter, seen: &mut Has
     let rows: Vec<(DiscoveryId, String, String, OrganizationId, PersonId)> = query
         .select((discovery::id, discovery::lifecycle, discovery::stage, discovery::lab_id, discovery::owner_id))
         .load(conn)?;
-    let paired = paired_with(conn, who)?;
+    let paired = crate::discovery::store::paired_with(conn, who)?;
     let mut lifecycles: HashMap<String, Arc<Lifecycle>> = HashMap::new();
     for (id, reference, stage, lab, owner) in rows {
         let lifecycle = match lifecycles.get(&reference) {
@@ -118,20 +115,6 @@ fn discoveries(conn: &mut Conn, who: &Principal, filter: &Filter, seen: &mut Has
         seen.insert(id.0, Seen::new(story(RecordKind::Discovery, &lifecycle, stage), ties));
     }
     Ok(())
-}
-
-/// The discoveries that this person has an accepted pairing with.
-fn paired_with(conn: &mut Conn, who: &Principal) -> Result<HashSet<DiscoveryId>> {
-    let accepted = pairing::table
-        .filter(pairing::state.eq(ACCEPTED))
-        .filter(
-            pairing::clinician_id
-                .eq(who.id)
-                .assume_not_null()
-                .or(pairing::organization_id.eq_any(who.organizations.clone()).assume_not_null()),
-        )
-        .select(pairing::discovery_id);
-    Ok(accepted.load::<DiscoveryId>(conn)?.into_iter().collect())
 }
 
 fn trials(conn: &mut Conn, who: &Principal, seen: &mut HashMap<Uuid, Seen>) -> Result<()> {

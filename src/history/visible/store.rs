@@ -4,7 +4,7 @@ use crate::{
     auth::policy::Principal,
     db::{
         Conn,
-        schema::{citation, event, finding, pairing, trial},
+        schema::{citation, event, finding, trial},
     },
     history::{
         Ties, TrialsThen, person_at,
@@ -12,7 +12,6 @@ use crate::{
         version_is_visible,
     },
     id::{AnyId, DiscoveryId, FindingId, InsightId, OrganizationId, TrialId},
-    lifecycle::builtin::ACCEPTED,
     vocabulary::RecordKind,
 };
 use diesel::prelude::*;
@@ -142,7 +141,10 @@ fn ties_to(conn: &mut Conn, who: &Principal, events: &[Event]) -> Result<TiesOf>
         let known = trial::table.filter(trial::id.eq_any(trials));
         known.select((trial::id, trial::clinic_id)).load(conn)?.into_iter().collect()
     };
-    let paired = paired_with(conn, who, of_kind(RecordKind::Discovery).map(|(id, _)| *id))?;
+    let paired = match of_kind(RecordKind::Discovery).next() {
+        Some(_) => crate::discovery::store::paired_with(conn, who)?,
+        None => HashSet::new(),
+    };
     let tie = |(id, (kind, content)): (&Uuid, &(RecordKind, Map<String, Value>))| {
         let steward = match kind {
             RecordKind::Discovery => id_in(content, "lab_id").map(OrganizationId::of),
@@ -155,7 +157,14 @@ fn ties_to(conn: &mut Conn, who: &Principal, events: &[Event]) -> Result<TiesOf>
             | RecordKind::Transfer => None,
         };
         let owner = person_at(content, "owner_id") == Some(who.id);
-        (*id, Ties { steward: steward.is_some_and(|s| who.belongs_to(s)), owner, paired: paired.contains(id) })
+        (
+            *id,
+            Ties {
+                steward: steward.is_some_and(|s| who.belongs_to(s)),
+                owner,
+                paired: paired.contains(&DiscoveryId::of(*id)),
+            },
+        )
     };
     Ok(newest.iter().map(tie).collect())
 }
@@ -178,26 +187,6 @@ fn newest(conn: &mut Conn, ids: &HashSet<Uuid>) -> Result<Contents> {
         .select((event::record_id, event::record_kind, event::payload))
         .load(conn)?;
     Ok(rows.into_iter().filter_map(|(id, kind, bytes)| Some((id.0, (kind, content_of(&bytes?)?)))).collect())
-}
-
-/// Those of the discoveries with which the reader has an accepted pairing.
-fn paired_with(conn: &mut Conn, who: &Principal, discoveries: impl Iterator<Item = Uuid>) -> Result<HashSet<Uuid>> {
-    let discoveries: Vec<DiscoveryId> = discoveries.map(DiscoveryId::of).collect();
-    if discoveries.is_empty() {
-        return Ok(HashSet::new());
-    }
-    let accepted: Vec<DiscoveryId> = pairing::table
-        .filter(pairing::discovery_id.eq_any(discoveries))
-        .filter(pairing::state.eq(ACCEPTED))
-        .filter(
-            pairing::clinician_id
-                .eq(who.id)
-                .assume_not_null()
-                .or(pairing::organization_id.eq_any(who.organizations.clone()).assume_not_null()),
-        )
-        .select(pairing::discovery_id)
-        .load(conn)?;
-    Ok(accepted.into_iter().map(|id| id.0).collect())
 }
 
 /// Those of the given ids that are records which the reader may not see.

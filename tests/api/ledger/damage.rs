@@ -184,6 +184,12 @@ fn every_damage_is_found_and_placed(app: &TestApp) {
             assert!(report.faults.iter().any(|f| f.kind == FaultKind::CheckpointWrong), "{:#?}", report.faults);
         }
     }
+    // The log's own order of time.
+    let late = format!("UPDATE log_checkpoint SET at = (SELECT max(at) FROM log_checkpoint) WHERE size = {}", {
+        number(&mut conn, "SELECT min(size) AS n FROM log_checkpoint WHERE size > 0")
+    });
+    let report = after(&mut conn, &[late]);
+    assert_eq!(report.faults.first().map(|f| f.kind), Some(FaultKind::CheckpointWrong), "{:#?}", report.faults);
     // A record that is not what its last event says.
     let records = [
         "UPDATE discovery SET title = 'Another' WHERE number = 3",
