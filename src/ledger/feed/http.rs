@@ -29,7 +29,7 @@ const HEARTBEAT: Duration = Duration::from_secs(15);
 /// After how long a stream asks again when the database has no time for it.
 const AGAIN: Duration = Duration::from_secs(1);
 /// The most events that a stream sends at once: what a reader who is slow makes the service hold.
-const AT_ONCE: usize = 100;
+const AT_ONCE: usize = 500;
 
 /// Which events.
 #[derive(IntoParams)]
