@@ -15,6 +15,7 @@ on_both_engines!(
     a_path_written_otherwise_is_the_same_path,
     what_logs_a_discovery_needs_a_scope_for_discoveries,
     who_hands_records_over_needs_a_scope_for_each,
+    a_history_tells_of_the_kinds_a_token_is_made_for,
     a_script_cannot_sign,
     a_script_cannot_change_how_anybody_gets_in,
     revoking_expiry_and_disabling_bite_on_the_next_request,
@@ -186,6 +187,23 @@ fn who_hands_records_over_needs_a_scope_for_each(app: &TestApp) {
     // Nor is its answer repeated to a token for less.
     accepts(&of_transfers(&bo)).refused(403, "not_permitted");
     accepts(&of_both(&bo)).expect(200);
+}
+
+fn a_history_tells_of_the_kinds_a_token_is_made_for(app: &TestApp) {
+    let (lab, clinic) = (app.lab("Lab"), app.clinic("Clinic"));
+    let (ada, kim) = (app.scientist("Ada", lab), app.clinician("Kim", clinic));
+    let id = ada.post("/v1/discoveries", discovery(lab)).expect(201).id();
+    let trial = json!({ "brief_title": "Safety", "study_type": "OBSERVATIONAL", "clinic_id": clinic });
+    let trial = kim.post("/v1/trials", trial).expect(201).location.unwrap();
+    let linked = json!({ "data": [{ "discovery_id": id, "role": "measures" }] });
+    kim.put(&format!("{trial}/discoveries"), 1, linked).expect(200);
+    let kinds = |scopes: &[&str]| {
+        let history = script(&ada, &make(app, &ada, scopes)).get(&format!("/v1/discoveries/{id}/history")).expect(200);
+        let kind = |entry: &Value| entry["record"]["kind"].as_str().unwrap().to_owned();
+        history.body["data"].as_array().unwrap().iter().map(kind).collect::<Vec<_>>()
+    };
+    assert_eq!(kinds(&["discoveries:read", "trials:read"]), ["trial", "discovery"]);
+    assert_eq!(kinds(&["discoveries:read"]), ["discovery"]);
 }
 
 fn a_path_written_otherwise_is_the_same_path(app: &TestApp) {

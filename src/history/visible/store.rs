@@ -1,7 +1,7 @@
 //! The only SQL of what a person may see of events: of records that they may see now, in versions that were for them too.
 use crate::{
     Result,
-    auth::policy::Principal,
+    auth::{policy::Principal, scope::Access},
     db::{
         Conn,
         schema::{citation, event, finding, trial},
@@ -53,12 +53,13 @@ impl Sight {
     }
 }
 
-/// Those of the events that the reader may see: of records they may see now, in versions that were for them too. Also what
-/// decides it.
+/// Those of the events that the reader may see: of records they may see now, in versions that were for them too, and of kinds
+/// that their token is made for. Also what decides it.
 ///
 /// # Errors
 /// What the database says.
 pub fn visible(conn: &mut Conn, who: &Principal, events: Vec<Event>) -> Result<(Vec<Event>, Sight)> {
+    let events: Vec<Event> = events.into_iter().filter(|e| who.scope.allows(Some(e.kind), Access::Read)).collect();
     if who.sees_all() {
         return Ok((events, Sight::default()));
     }
