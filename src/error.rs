@@ -54,6 +54,7 @@ codes! {
     Conflict = "conflict", 409, "That conflicts with what is there";
     BatchRefused = "batch_refused", 409, "Items of an atomic batch were refused";
     InProgress = "in_progress", 409, "The first request under this key is still running";
+    Erased = "erased", 410, "What is asked for was erased";
     FeedReset = "feed_reset", 410, "The log goes on as a new generation: begin again";
     VersionMismatch = "version_mismatch", 412, "The record has changed since you read it";
     TooLarge = "too_large", 413, "The body is too large";

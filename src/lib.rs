@@ -22,6 +22,7 @@ pub mod ledger;
 pub mod lifecycle;
 pub mod organization;
 pub mod pairing;
+pub mod past;
 pub mod person;
 pub mod pipeline;
 pub mod signature;

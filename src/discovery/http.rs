@@ -16,16 +16,18 @@ use crate::{
     http::{
         self, Links,
         answer::Answer,
+        as_of::{self, AsOfQuery},
         body::{self, Body},
         etag::IfMatch,
         openapi::{FieldsQuery, IdPath, IfMatchHeader, ListOf, PageQuery},
-        page::{After, PARAMETERS, Page, SortValue},
+        page::{After, PARAMETERS_AND_AS_OF, Page, SortValue},
         params::Params,
     },
     id::{DiscoveryId, InsightId},
     insight::{self, store::InsightName},
     ledger::Context,
     organization::{self, store::OrganizationName},
+    past::{self, AsOf, ShownThen},
     person::{
         self,
         store::{OwnerView, PersonName},
@@ -130,6 +132,10 @@ pub struct DiscoveryView {
     pub updated_at: Time,
     /// Where it is.
     pub links: Links,
+    /// With `as_of`: how many leaves the checkpoint covers that it is as of.
+    #[schema(minimum = 0)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub as_of_size: Option<u64>,
 }
 
 /// The given discoveries as one person sees them: a fixed number of queries, however many there are.
@@ -170,9 +176,16 @@ pub fn views(conn: &mut Conn, who: &Principal, rows: Vec<Discovery>) -> Result<V
             created_at: d.created_at,
             updated_at: d.updated_at,
             links: Links::of(RecordKind::Discovery, d.id.0),
+            as_of_size: None,
         })
     };
     rows.into_iter().map(view).collect()
+}
+
+impl ShownThen for DiscoveryView {
+    fn was(&mut self, as_of: &AsOf) {
+        self.as_of_size = Some(as_of.size);
+    }
 }
 
 /// One discovery as one person sees it.
@@ -218,15 +231,16 @@ struct DiscoveryQuery {
 }
 
 /// Discoveries, newest change first.
-#[utoipa::path(tag = "Discoveries", operation_id = "list_discoveries", params(PageQuery, DiscoveryQuery),
+#[utoipa::path(tag = "Discoveries", operation_id = "list_discoveries", params(PageQuery, DiscoveryQuery, AsOfQuery),
     responses((status = 200, description = "A page of discoveries", body = ListOf<DiscoveryView>)))]
 #[get("/v1/discoveries")]
 async fn list(who: Guard<Read>, request: HttpRequest) -> Result<HttpResponse> {
     const FILTERS: &[&str] =
         &["stage", "modality", "lab_id", "owner_id", "visibility", "lifecycle", "condition", "updated_after", "q"];
     const SORTS: &[&str] = &["-updated_at", "created_at", "stage_entered_at", "title", "code"];
-    let mut params = Params::read(&request, &[PARAMETERS, FILTERS].concat())?;
-    let page = Page::read(&request, &mut params, SORTS);
+    let mut params = Params::read(&request, &[PARAMETERS_AND_AS_OF, FILTERS].concat())?;
+    let as_of = as_of::of_list(&mut params, who.at, FILTERS, &["stage", "lab_id", "owner_id"]);
+    let page = Page::read(&request, &mut params, as_of.map_or(SORTS, |_| as_of::SORTS));
     let filter = Filter {
         stage: params.names("stage"),
         modality: params.any("modality"),
@@ -240,14 +254,10 @@ async fn list(who: Guard<Read>, request: HttpRequest) -> Result<HttpResponse> {
     };
     params.finish()?;
     let asked = page.clone();
-    let (rows, total) = who
-        .read(move |conn, who| {
-            let (rows, total) = store::list(conn, who, &filter, &asked)?;
-            Ok((views(conn, who, rows)?, total))
-        })
-        .await?;
+    let listed =
+        who.read(move |conn, who| past::store::list(conn, who, as_of, &filter, &asked, store::list, views)).await?;
     let sort = page.sort.clone();
-    page.answer(&request, rows, total, move |d| After {
+    page.answer_listed(&request, listed, move |d| After {
         value: match &*sort {
             "created_at" => d.created_at.to_cursor(),
             "stage_entered_at" => d.stage_entered_at.to_cursor(),
@@ -285,18 +295,19 @@ crate::bulk::http::batch_route!(
 );
 
 /// One discovery.
-#[utoipa::path(tag = "Discoveries", operation_id = "get_discovery", params(IdPath, FieldsQuery),
+#[utoipa::path(tag = "Discoveries", operation_id = "get_discovery", params(IdPath, FieldsQuery, AsOfQuery),
     responses((status = 200, description = "The discovery", body = DiscoveryView)))]
 #[get("/v1/discoveries/{id}")]
 async fn read(who: Guard<Read>, request: HttpRequest) -> Result<HttpResponse> {
     let key = http::key(&request, RecordKind::Discovery)?;
+    let asked = as_of::asked(&request, who.at)?;
     let found = who
         .read(move |conn, who| {
             let discovery = store::find(conn, who, key)?;
-            view(conn, who, discovery)
+            past::store::shown(conn, who, discovery, asked, view)
         })
         .await?;
-    http::record(&request, found.version, &found)
+    http::record_as_of(&request, found.version, &found)
 }
 
 /// Revises a discovery (RFC 7396 merge patch).

@@ -13,10 +13,10 @@ use crate::{
     vocabulary::{Modality, RecordKind, StopReason, Visibility},
 };
 use diesel::{AsChangeset, Insertable, Queryable};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// A discovery as it is stored.
-#[derive(Debug, Clone, Queryable, Insertable, AsChangeset, Serialize)]
+#[derive(Debug, Clone, Queryable, Insertable, AsChangeset, Serialize, Deserialize)]
 #[diesel(table_name = crate::db::schema::discovery, treat_none_as_null = true, treat_none_as_default_value = false)]
 pub struct Discovery {
     /// Its id.

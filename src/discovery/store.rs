@@ -13,6 +13,8 @@ use crate::{
     id::{DiscoveryId, OrganizationId, PersonId},
     ledger::stored,
     lifecycle::builtin::ACCEPTED,
+    past::{Narrows, among},
+    value::terms_of,
     vocabulary::{Modality, RecordKind, Visibility},
 };
 use diesel::prelude::*;
@@ -74,6 +76,26 @@ pub struct Filter {
     pub updated_after: Option<Time>,
     /// Every one of these folded words.
     pub words: Vec<String>,
+}
+
+impl Filter {
+    /// Whether a discovery, as it was, is among those that are counted.
+    pub fn counts(&self, was: &Discovery) -> bool {
+        let terms = terms_of(&was.conditions);
+        among(&self.lab, &was.lab_id)
+            && among(&self.modality, &was.modality)
+            && among(&self.lifecycle, &was.lifecycle)
+            && (self.condition.is_empty() || self.condition.iter().any(|term| terms.contains(&**term)))
+    }
+}
+
+impl Narrows<Discovery> for Filter {
+    fn lasting(&self) -> Self {
+        Self::default()
+    }
+    fn admits(&self, was: &Discovery) -> bool {
+        among(&self.stage, &was.stage) && among(&self.lab, &was.lab_id) && among(&self.owner, &was.owner_id)
+    }
 }
 
 /// One page of what this person may see, and the total where it was asked for.

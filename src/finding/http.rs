@@ -1,6 +1,6 @@
 //! Routes of findings: take, ask the use case, answer.
 use super::{
-    Finding,
+    DRAFT, Finding, SUPERSEDED, WITHDRAWN,
     change::{self, FindingPatch, NewFinding},
     store::{self, Filter},
 };
@@ -17,15 +17,17 @@ use crate::{
     http::{
         self, Links,
         answer::Answer,
+        as_of::{self, AsOfQuery},
         body::{self, Body},
         etag::IfMatch,
         openapi::{FieldsQuery, IdPath, IfMatchHeader, ListOf, PageQuery},
-        page::{After, PARAMETERS, Page, SortValue},
+        page::{After, PARAMETERS_AND_AS_OF, Page, SortValue},
         params::Params,
     },
     id::{FindingId, Key, TrialId},
     identifier::CalendarDate,
     ledger::Context,
+    past::{self, AsOf, ShownThen},
     person::{
         self,
         store::{OwnerView, PersonName},
@@ -120,6 +122,10 @@ pub struct FindingView {
     pub updated_at: Time,
     /// Where it is.
     pub links: Links,
+    /// With `as_of`: how many leaves the checkpoint covers that it is as of.
+    #[schema(minimum = 0)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub as_of_size: Option<u64>,
 }
 
 /// The given findings as one person sees them: a fixed number of queries, however many there are.
@@ -159,9 +165,18 @@ pub fn views(conn: &mut Conn, who: &Principal, rows: Vec<Finding>) -> Result<Vec
             created_at: f.created_at,
             updated_at: f.updated_at,
             links: Links::of(RecordKind::Finding, f.id.0),
+            as_of_size: None,
         })
     };
     rows.into_iter().map(view).collect()
+}
+
+impl ShownThen for FindingView {
+    fn was(&mut self, as_of: &AsOf) {
+        self.superseded_by = self.superseded_by.filter(|_| self.state == SUPERSEDED);
+        self.signature = self.signature.take().filter(|_| ![DRAFT, WITHDRAWN].contains(&&*self.state));
+        self.as_of_size = Some(as_of.size);
+    }
 }
 
 /// One finding as one person sees it.
@@ -226,22 +241,22 @@ async fn answer(
     who: Guard<Read>,
     request: HttpRequest,
     page: Page,
+    as_of: Option<Time>,
     filter: Filter,
     of: Option<Key>,
 ) -> Result<HttpResponse> {
     let asked = page.clone();
-    let (rows, total) = who
+    let listed = who
         .read(move |conn, who| {
             let mut filter = filter.clone();
             if let Some(key) = of {
                 filter.trial = vec![trial::store::find(conn, who, key)?.id];
             }
-            let (rows, total) = store::list(conn, who, &filter, &asked)?;
-            Ok((views(conn, who, rows)?, total))
+            past::store::list(conn, who, as_of, &filter, &asked, store::list, views)
         })
         .await?;
     let sort = page.sort.clone();
-    page.answer(&request, rows, total, move |f| After {
+    page.answer_listed(&request, listed, move |f| After {
         value: match &*sort {
             "created_at" => f.created_at.to_cursor(),
             "observed_on" => f.observed_on.to_string(),
@@ -254,28 +269,30 @@ async fn answer(
 }
 
 /// Findings, newest change first.
-#[utoipa::path(tag = "Findings", operation_id = "list_findings", params(PageQuery, FindingQuery, OfTrials),
+#[utoipa::path(tag = "Findings", operation_id = "list_findings", params(PageQuery, FindingQuery, OfTrials, AsOfQuery),
     responses((status = 200, description = "A page of findings", body = ListOf<FindingView>)))]
 #[get("/v1/findings")]
 async fn list(who: Guard<Read>, request: HttpRequest) -> Result<HttpResponse> {
-    let mut params = Params::read(&request, &[PARAMETERS, FILTERS, &["trial_id"]].concat())?;
-    let page = Page::read(&request, &mut params, SORTS);
+    let mut params = Params::read(&request, &[PARAMETERS_AND_AS_OF, FILTERS, &["trial_id"]].concat())?;
+    let as_of = as_of::of_list(&mut params, who.at, FILTERS, &["state", "owner_id"]);
+    let page = Page::read(&request, &mut params, as_of.map_or(SORTS, |_| as_of::SORTS));
     let filter = Filter { trial: params.ids("trial_id"), ..filter_of(&mut params, &who) };
     params.finish()?;
-    answer(who, request, page, filter, None).await
+    answer(who, request, page, as_of, filter, None).await
 }
 
 /// Findings of one trial, newest change first.
-#[utoipa::path(tag = "Findings", operation_id = "list_trial_findings", params(IdPath, PageQuery, FindingQuery),
+#[utoipa::path(tag = "Findings", operation_id = "list_trial_findings", params(IdPath, PageQuery, FindingQuery, AsOfQuery),
     responses((status = 200, description = "A page of findings", body = ListOf<FindingView>)))]
 #[get("/v1/trials/{id}/findings")]
 async fn list_of_trial(who: Guard<Read>, request: HttpRequest) -> Result<HttpResponse> {
     let key = http::key(&request, RecordKind::Trial)?;
-    let mut params = Params::read(&request, &[PARAMETERS, FILTERS].concat())?;
-    let page = Page::read(&request, &mut params, SORTS);
+    let mut params = Params::read(&request, &[PARAMETERS_AND_AS_OF, FILTERS].concat())?;
+    let as_of = as_of::of_list(&mut params, who.at, FILTERS, &["state", "owner_id"]);
+    let page = Page::read(&request, &mut params, as_of.map_or(SORTS, |_| as_of::SORTS));
     let filter = filter_of(&mut params, &who);
     params.finish()?;
-    answer(who, request, page, filter, Some(key)).await
+    answer(who, request, page, as_of, filter, Some(key)).await
 }
 
 /// Records a finding of a trial of the caller's clinic, as a draft.
@@ -341,18 +358,19 @@ crate::bulk::http::batch_route!(
 );
 
 /// One finding.
-#[utoipa::path(tag = "Findings", operation_id = "get_finding", params(IdPath, FieldsQuery),
+#[utoipa::path(tag = "Findings", operation_id = "get_finding", params(IdPath, FieldsQuery, AsOfQuery),
     responses((status = 200, description = "The finding", body = FindingView)))]
 #[get("/v1/findings/{id}")]
 async fn read(who: Guard<Read>, request: HttpRequest) -> Result<HttpResponse> {
     let key = http::key(&request, RecordKind::Finding)?;
+    let asked = as_of::asked(&request, who.at)?;
     let found = who
         .read(move |conn, who| {
             let finding = store::find(conn, who, key)?;
-            view(conn, who, finding)
+            past::store::shown(conn, who, finding, asked, view)
         })
         .await?;
-    http::record(&request, found.version, &found)
+    http::record_as_of(&request, found.version, &found)
 }
 
 /// Revises a draft (RFC 7396 merge patch). What was signed or withdrawn is immutable.

@@ -13,7 +13,7 @@ use crate::{
     vocabulary::{FindingKind, RecordKind},
 };
 use diesel::{AsChangeset, Insertable, Queryable};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// The state before signing.
 pub const DRAFT: &str = "draft";
@@ -21,9 +21,11 @@ pub const DRAFT: &str = "draft";
 pub const SIGNED: &str = "signed";
 /// The state of a finding that another took the place of.
 pub const SUPERSEDED: &str = "superseded";
+/// The state of a draft that was given up.
+pub const WITHDRAWN: &str = "withdrawn";
 
 /// A finding as it is stored.
-#[derive(Debug, Clone, Queryable, Insertable, AsChangeset, Serialize)]
+#[derive(Debug, Clone, Queryable, Insertable, AsChangeset, Serialize, Deserialize)]
 #[diesel(table_name = crate::db::schema::finding, treat_none_as_null = true, treat_none_as_default_value = false)]
 pub struct Finding {
     /// Its id.

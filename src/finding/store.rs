@@ -13,6 +13,7 @@ use crate::{
     http::page::{Page, keyset},
     id::{FindingId, OrganizationId, PersonId, TrialId},
     ledger::stored,
+    past::{Narrows, among},
     vocabulary::{FindingKind, RecordKind},
 };
 use diesel::{prelude::*, sql_types::Bool};
@@ -62,6 +63,15 @@ pub struct Filter {
     pub updated_after: Option<Time>,
     /// Every one of these folded words.
     pub words: Vec<String>,
+}
+
+impl Narrows<Finding> for Filter {
+    fn lasting(&self) -> Self {
+        Self { trial: self.trial.clone(), ..Self::default() }
+    }
+    fn admits(&self, was: &Finding) -> bool {
+        among(&self.state, &was.state) && among(&self.owner, &was.owner_id)
+    }
 }
 
 /// One page of what this person may see, and the total where it was asked for.

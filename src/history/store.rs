@@ -16,6 +16,7 @@ use crate::{
     http::page::Page,
     id::{AnyId, DiscoveryId, EventId, InsightId, PersonId},
     ledger::log,
+    past::Version,
     person,
     vocabulary::{Action, RecordKind},
 };
@@ -71,6 +72,13 @@ impl Event {
     }
     pub(super) fn content(&self) -> Option<&Map<String, Value>> {
         self.payload.get("record").and_then(Value::as_object)
+    }
+    /// The record, and the version of it that this event made.
+    pub(crate) fn into_version(mut self) -> (Uuid, Version) {
+        match self.payload.remove("record") {
+            Some(Value::Object(content)) => (self.record, Version::Was(content)),
+            _ => (self.record, Version::Erased(self.version)),
+        }
     }
     fn text(&self, member: &str) -> Option<String> {
         self.payload.get(member).and_then(Value::as_str).map(str::to_owned)
@@ -156,13 +164,21 @@ pub fn history(conn: &mut Conn, who: &Principal, id: Uuid, page: &Page) -> Resul
     entries(conn, who, events, &sight)
 }
 
+/// The events of these numbers, whoever may see them.
+///
+/// # Errors
+/// What the database says.
+pub(crate) fn events(conn: &mut Conn, numbers: &[i64]) -> Result<Vec<Event>> {
+    let rows: Vec<Row> = event::table.filter(event::enqueued.eq_any(numbers)).select(COLUMNS).load(conn)?;
+    rows.into_iter().map(Event::of).collect()
+}
+
 /// Some events in the order of their numbers in `numbers`, as far as the reader may see them.
 ///
 /// # Errors
 /// What the database says.
 pub fn told(conn: &mut Conn, who: &Principal, numbers: &[i64]) -> Result<Vec<Entry>> {
-    let rows: Vec<Row> = event::table.filter(event::enqueued.eq_any(numbers)).select(COLUMNS).load(conn)?;
-    let mut events: Vec<Event> = rows.into_iter().map(Event::of).collect::<Result<_>>()?;
+    let mut events = events(conn, numbers)?;
     let order: HashMap<i64, usize> = numbers.iter().enumerate().map(|(place, number)| (*number, place)).collect();
     events.sort_by_key(|event| order.get(&event.enqueued).copied());
     let (events, sight) = visible(conn, who, events)?;

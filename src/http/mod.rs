@@ -3,6 +3,7 @@
 //! Knows no entity.
 pub mod accept;
 pub mod answer;
+pub mod as_of;
 pub mod body;
 pub mod connection;
 pub mod cors;
@@ -66,7 +67,28 @@ pub fn record<V: Serialize + utoipa::PartialSchema>(
     version: i64,
     view: &V,
 ) -> Result<HttpResponse> {
-    let mut params = params::Params::read(request, &["fields"])?;
+    answered(request, version, view, &["fields"])
+}
+
+/// As [`record`], for an operation that takes `as_of` besides, which its handler has read.
+///
+/// # Errors
+/// 422 for a `fields` that names no member.
+pub fn record_as_of<V: Serialize + utoipa::PartialSchema>(
+    request: &HttpRequest,
+    version: i64,
+    view: &V,
+) -> Result<HttpResponse> {
+    answered(request, version, view, &["fields", as_of::AS_OF])
+}
+
+fn answered<V: Serialize + utoipa::PartialSchema>(
+    request: &HttpRequest,
+    version: i64,
+    view: &V,
+    known: &[&str],
+) -> Result<HttpResponse> {
+    let mut params = params::Params::read(request, known)?;
     let fields = fields::Fields::read(&mut params);
     params.finish()?;
     fields.check::<V>()?;

@@ -73,6 +73,27 @@ pub struct ListOf<T> {
     #[schema(minimum = 0)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub total: Option<i64>,
+    /// With `as_of`: how many leaves the checkpoint covers that the rows are as of.
+    #[schema(minimum = 0)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub as_of_size: Option<u64>,
+    /// With `as_of`: records whose version of then was erased, so that nobody can say whether they were among the rows.
+    #[schema(max_items = 100000)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub erased: Option<Vec<ErasedThen>>,
+}
+
+/// A record whose version of a past moment was erased.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct ErasedThen {
+    /// Its id.
+    pub id: uuid::Uuid,
+    /// Its code.
+    #[schema(max_length = 30, example = "D-17")]
+    pub code: String,
+    /// The version.
+    #[schema(minimum = 1, example = 2)]
+    pub version: i64,
 }
 
 /// A list that is always whole.

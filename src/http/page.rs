@@ -2,7 +2,7 @@
 //!
 //! A cursor is the sort value and id of the last row, with a digest of the parameters it was made under. It holds no
 //! secret: a changed one finds only what its holder may see.
-use super::{fields::Fields, params::Params};
+use super::{as_of::AS_OF, fields::Fields, openapi::ErasedThen, params::Params};
 use crate::Result;
 use actix_web::{HttpRequest, HttpResponse, http::header};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -13,6 +13,8 @@ use uuid::Uuid;
 
 /// The parameters every list takes.
 pub const PARAMETERS: &[&str] = &["limit", "cursor", "sort", "count", "fields"];
+/// Those of lists that can be asked for as of a past moment.
+pub const PARAMETERS_AND_AS_OF: &[&str] = &["limit", "cursor", "sort", "count", "fields", AS_OF];
 const DEFAULT_LIMIT: i64 = 50;
 const MAX_LIMIT: i64 = 200;
 
@@ -41,6 +43,26 @@ pub struct After {
     pub value: String,
     /// Its id.
     pub id: Uuid,
+}
+
+/// The rows of a page, and what is said of all of them.
+#[derive(Debug)]
+pub struct Listed<V> {
+    /// The rows; one more than the limit says that there is a next page.
+    pub rows: Vec<V>,
+    /// The exact total, where it was asked for.
+    pub total: Option<i64>,
+    /// Of a past moment: how many leaves its checkpoint covers.
+    pub as_of_size: Option<u64>,
+    /// Of a past moment: what was erased since.
+    pub erased: Vec<ErasedThen>,
+}
+
+impl<V> Listed<V> {
+    /// As of now.
+    pub const fn now(rows: Vec<V>, total: Option<i64>) -> Self {
+        Self { rows, total, as_of_size: None, erased: Vec::new() }
+    }
 }
 
 #[derive(Serialize, Deserialize)]
@@ -85,6 +107,11 @@ impl Page {
         }
     }
 
+    /// Some rows of the same list, in its order.
+    pub fn part(&self, limit: i64, after: Option<After>) -> Self {
+        Self { limit, after, count: false, ..self.clone() }
+    }
+
     /// 200 with `{data, next_cursor, total?}`. `rows` may hold one more than the limit, which says that there is a next
     /// page; `key` gives the sort value and id of a row.
     ///
@@ -93,11 +120,25 @@ impl Page {
     pub fn answer<V: Serialize + utoipa::PartialSchema>(
         &self,
         request: &HttpRequest,
-        mut rows: Vec<V>,
+        rows: Vec<V>,
         total: Option<i64>,
         key: impl Fn(&V) -> After,
     ) -> Result<HttpResponse> {
+        self.answer_listed(request, Listed::now(rows, total), key)
+    }
+
+    /// As [`Page::answer`], for what may be of a past moment: then with its `as_of_size` and what was `erased`.
+    ///
+    /// # Errors
+    /// As [`Page::answer`].
+    pub fn answer_listed<V: Serialize + utoipa::PartialSchema>(
+        &self,
+        request: &HttpRequest,
+        listed: Listed<V>,
+        key: impl Fn(&V) -> After,
+    ) -> Result<HttpResponse> {
         self.fields.check::<V>()?;
+        let Listed { mut rows, total, as_of_size, erased } = listed;
         let limit = usize::try_from(self.limit).unwrap_or(usize::MAX);
         let next = (rows.len() > limit).then(|| {
             rows.truncate(limit);
@@ -110,6 +151,10 @@ impl Page {
         envelope.insert("next_cursor".into(), json!(next));
         if let Some(total) = total {
             envelope.insert("total".into(), json!(total));
+        }
+        if let Some(size) = as_of_size {
+            envelope.insert("as_of_size".into(), json!(size));
+            envelope.insert("erased".into(), json!(erased));
         }
         let mut answer = HttpResponse::Ok();
         if let Some(next) = next {

@@ -18,15 +18,17 @@ use crate::{
     http::{
         self, Links,
         answer::Answer,
+        as_of::{self, AsOfQuery},
         body::{self, Body},
         etag::IfMatch,
         openapi::{FieldsQuery, IdPath, IfMatchHeader, ListOf, PageQuery},
-        page::{After, PARAMETERS, Page, SortValue},
+        page::{After, PARAMETERS_AND_AS_OF, Page, SortValue},
         params::Params,
     },
     id::InsightId,
     ledger::Context,
     organization::{self, store::OrganizationName},
+    past::{self, AsOf, ShownThen},
     person::{
         self,
         store::{OwnerView, PersonName},
@@ -128,6 +130,10 @@ pub struct InsightView {
     pub updated_at: Time,
     /// Where it is.
     pub links: Links,
+    /// With `as_of`: how many leaves the checkpoint covers that it is as of.
+    #[schema(minimum = 0)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub as_of_size: Option<u64>,
 }
 
 /// The given insights as one person sees them: a fixed number of queries, however many there are.
@@ -173,9 +179,17 @@ pub fn views(conn: &mut Conn, who: &Principal, rows: Vec<Insight>) -> Result<Vec
             created_at: i.created_at,
             updated_at: i.updated_at,
             links: Links::of(RecordKind::Insight, i.id.0),
+            as_of_size: None,
         })
     };
     rows.into_iter().map(view).collect()
+}
+
+impl ShownThen for InsightView {
+    fn was(&mut self, as_of: &AsOf) {
+        self.overdue = due_rank(&self.state, self.due_at) < as_of.moment;
+        self.as_of_size = Some(as_of.size);
+    }
 }
 
 /// One insight as one person sees it.
@@ -233,7 +247,7 @@ struct InsightQuery {
 ///
 /// The default order, `sort=due_at`, is the lab's inbox: what waits for an answer, by the day that is due, and after it
 /// what waits for none, oldest first.
-#[utoipa::path(tag = "Insights", operation_id = "list_insights", params(PageQuery, InsightQuery),
+#[utoipa::path(tag = "Insights", operation_id = "list_insights", params(PageQuery, InsightQuery, AsOfQuery),
     responses((status = 200, description = "A page of insights", body = ListOf<InsightView>)))]
 #[get("/v1/insights")]
 async fn list(who: Guard<Read>, request: HttpRequest) -> Result<HttpResponse> {
@@ -252,8 +266,9 @@ async fn list(who: Guard<Read>, request: HttpRequest) -> Result<HttpResponse> {
         "q",
     ];
     const SORTS: &[&str] = &["due_at", "updated_at", "created_at", "state_entered_at", "title", "code"];
-    let mut params = Params::read(&request, &[PARAMETERS, FILTERS].concat())?;
-    let page = Page::read(&request, &mut params, SORTS);
+    let mut params = Params::read(&request, &[PARAMETERS_AND_AS_OF, FILTERS].concat())?;
+    let as_of = as_of::of_list(&mut params, who.at, FILTERS, &["state", "lab_id", "clinic_id", "owner_id"]);
+    let page = Page::read(&request, &mut params, as_of.map_or(SORTS, |_| as_of::SORTS));
     let filter = Filter {
         state: params.names("state"),
         lab: params.ids("lab_id"),
@@ -270,14 +285,10 @@ async fn list(who: Guard<Read>, request: HttpRequest) -> Result<HttpResponse> {
     };
     params.finish()?;
     let asked = page.clone();
-    let (rows, total) = who
-        .read(move |conn, who| {
-            let (rows, total) = store::list(conn, who, &filter, &asked)?;
-            Ok((views(conn, who, rows)?, total))
-        })
-        .await?;
+    let listed =
+        who.read(move |conn, who| past::store::list(conn, who, as_of, &filter, &asked, store::list, views)).await?;
     let sort = page.sort.clone();
-    page.answer(&request, rows, total, move |i| After {
+    page.answer_listed(&request, listed, move |i| After {
         value: match &*sort {
             "updated_at" => i.updated_at.to_cursor(),
             "created_at" => i.created_at.to_cursor(),
@@ -316,18 +327,19 @@ crate::bulk::http::batch_route!(
 );
 
 /// One insight.
-#[utoipa::path(tag = "Insights", operation_id = "get_insight", params(IdPath, FieldsQuery),
+#[utoipa::path(tag = "Insights", operation_id = "get_insight", params(IdPath, FieldsQuery, AsOfQuery),
     responses((status = 200, description = "The insight", body = InsightView)))]
 #[get("/v1/insights/{id}")]
 async fn read(who: Guard<Read>, request: HttpRequest) -> Result<HttpResponse> {
     let key = http::key(&request, RecordKind::Insight)?;
+    let asked = as_of::asked(&request, who.at)?;
     let found = who
         .read(move |conn, who| {
             let insight = store::find(conn, who, key)?;
-            view(conn, who, insight)
+            past::store::shown(conn, who, insight, asked, view)
         })
         .await?;
-    http::record(&request, found.version, &found)
+    http::record_as_of(&request, found.version, &found)
 }
 
 /// Revises a draft (RFC 7396 merge patch). What was submitted or withdrawn is immutable.

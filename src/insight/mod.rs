@@ -13,7 +13,7 @@ use crate::{
 };
 use chrono::DateTime;
 use diesel::{AsChangeset, Insertable, Queryable};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 #[cfg(test)]
 mod tests;
@@ -30,7 +30,7 @@ pub const DECLINED: &str = "declined";
 pub const RESOLVED: &str = "resolved";
 
 /// An insight as it is stored.
-#[derive(Debug, Clone, Queryable, Insertable, AsChangeset, Serialize)]
+#[derive(Debug, Clone, Queryable, Insertable, AsChangeset, Serialize, Deserialize)]
 #[diesel(table_name = crate::db::schema::insight, treat_none_as_null = true, treat_none_as_default_value = false)]
 pub struct Insight {
     /// Its id.

@@ -15,6 +15,7 @@ use crate::{
     http::page::{Page, SortValue, keyset},
     id::{DiscoveryId, FindingId, InsightId, OrganizationId, PersonId, TrialId},
     ledger::stored,
+    past::{Narrows, among},
     vocabulary::{LinkRole, Outcome, RecordKind, Urgency},
 };
 use diesel::{dsl::case_when, prelude::*, sql_types::Bool};
@@ -70,6 +71,18 @@ pub struct Filter {
     pub updated_after: Option<Time>,
     /// Every one of these folded words.
     pub words: Vec<String>,
+}
+
+impl Narrows<Insight> for Filter {
+    fn lasting(&self) -> Self {
+        Self::default()
+    }
+    fn admits(&self, was: &Insight) -> bool {
+        among(&self.state, &was.state)
+            && among(&self.lab, &was.lab_id)
+            && among(&self.clinic, &was.clinic_id)
+            && among(&self.owner, &was.owner_id)
+    }
 }
 
 /// [`due_rank`](super::due_rank) in SQL: one expression that never is null, so that a keyset can stand on it.

@@ -107,6 +107,10 @@ pub trait Stored: Serialize {
     fn id(&self) -> Uuid;
     /// The number of its code.
     fn number(&self) -> i64;
+    /// Takes the number of its code, which payloads do not hold.
+    fn set_number(&mut self, number: i64);
+    /// When it was recorded.
+    fn created_at(&self) -> Time;
     /// Its version: one per change; 0 before it is first saved.
     fn version(&self) -> i64;
     /// The leaf hash of its latest event; empty before the first.
@@ -260,6 +264,12 @@ macro_rules! stored {
             }
             fn number(&self) -> i64 {
                 self.number
+            }
+            fn set_number(&mut self, number: i64) {
+                self.number = number;
+            }
+            fn created_at(&self) -> $crate::db::columns::Time {
+                self.created_at
             }
             fn version(&self) -> i64 {
                 self.version

@@ -15,6 +15,7 @@ use crate::{
     http::{
         self, Links,
         answer::Answer,
+        as_of::{self, AsOfQuery},
         body::{self, Body},
         etag::IfMatch,
         openapi::{FieldsQuery, IdPath, IfMatchHeader, ListOf, PageQuery},
@@ -24,6 +25,7 @@ use crate::{
     id::OrganizationId,
     identifier::Ror,
     ledger::Context,
+    past::{self, AsOf, ShownThen},
     value::{Condition, fold, term_of},
     vocabulary::{OrganizationKind, RecordKind},
 };
@@ -77,6 +79,10 @@ pub struct OrganizationView {
     pub updated_at: Time,
     /// Where it is.
     pub links: Links,
+    /// With `as_of`: how many leaves the checkpoint covers that it is as of.
+    #[schema(minimum = 0)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub as_of_size: Option<u64>,
 }
 
 /// The given organizations as everybody sees them, in a fixed number of queries.
@@ -99,9 +105,16 @@ pub fn views(conn: &mut Conn, rows: Vec<Organization>) -> Result<Vec<Organizatio
             created_at: o.created_at,
             updated_at: o.updated_at,
             links: Links::of(RecordKind::Organization, o.id.0),
+            as_of_size: None,
         })
     };
     rows.into_iter().map(view).collect()
+}
+
+impl ShownThen for OrganizationView {
+    fn was(&mut self, as_of: &AsOf) {
+        self.as_of_size = Some(as_of.size);
+    }
 }
 
 /// One organization as everybody sees it.
@@ -200,18 +213,19 @@ crate::bulk::http::batch_route!(
 );
 
 /// One organization.
-#[utoipa::path(tag = "Organizations", operation_id = "get_organization", params(IdPath, FieldsQuery),
+#[utoipa::path(tag = "Organizations", operation_id = "get_organization", params(IdPath, FieldsQuery, AsOfQuery),
     responses((status = 200, description = "The organization", body = OrganizationView)))]
 #[get("/v1/organizations/{id}")]
 async fn read(who: Guard<Read>, request: HttpRequest) -> Result<HttpResponse> {
     let key = http::key(&request, RecordKind::Organization)?;
+    let asked = as_of::asked(&request, who.at)?;
     let found = who
         .read(move |conn, who| {
             let organization = store::find(conn, who, key)?;
-            view(conn, organization)
+            past::store::shown(conn, who, organization, asked, |conn, _, was| view(conn, was))
         })
         .await?;
-    http::record(&request, found.version, &found)
+    http::record_as_of(&request, found.version, &found)
 }
 
 /// Revises an organization (RFC 7396 merge patch).

@@ -12,7 +12,7 @@ use crate::{
     vocabulary::{OrganizationKind, RecordKind},
 };
 use diesel::{AsChangeset, Insertable, Queryable};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// What this person is to an organization.
 pub fn standing(who: &Principal, organization: OrganizationId) -> Standing {
@@ -20,7 +20,7 @@ pub fn standing(who: &Principal, organization: OrganizationId) -> Standing {
 }
 
 /// An organization as it is stored.
-#[derive(Debug, Clone, Queryable, Insertable, AsChangeset, Serialize)]
+#[derive(Debug, Clone, Queryable, Insertable, AsChangeset, Serialize, Deserialize)]
 #[diesel(table_name = crate::db::schema::organization, treat_none_as_null = true, treat_none_as_default_value = false)]
 pub struct Organization {
     /// Its id.

@@ -16,14 +16,16 @@ use crate::{
     http::{
         self, Links,
         answer::Answer,
+        as_of::{self, AsOfQuery},
         body::{self, Body},
         openapi::{FieldsQuery, IdPath, ListOf, PageQuery},
-        page::{After, PARAMETERS, Page, SortValue},
+        page::{After, PARAMETERS_AND_AS_OF, Page, SortValue},
         params::Params,
     },
     id::PairingId,
     ledger::Context,
     organization::{self, store::OrganizationName},
+    past::{self, AsOf, ShownThen},
     person::{
         self,
         store::{OwnerView, PersonName},
@@ -104,6 +106,10 @@ pub struct PairingView {
     pub updated_at: Time,
     /// Where it is.
     pub links: Links,
+    /// With `as_of`: how many leaves the checkpoint covers that it is as of.
+    #[schema(minimum = 0)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub as_of_size: Option<u64>,
 }
 
 /// The given pairings as one person sees them: a fixed number of queries, however many there are.
@@ -137,9 +143,16 @@ pub fn views(conn: &mut Conn, who: &Principal, rows: Vec<Pairing>) -> Result<Vec
             created_at: p.created_at,
             updated_at: p.updated_at,
             links: Links::of(RecordKind::Pairing, p.id.0),
+            as_of_size: None,
         })
     };
     rows.into_iter().map(view).collect()
+}
+
+impl ShownThen for PairingView {
+    fn was(&mut self, as_of: &AsOf) {
+        self.as_of_size = Some(as_of.size);
+    }
 }
 
 /// One pairing as one person sees it.
@@ -179,15 +192,16 @@ struct PairingQuery {
 }
 
 /// Pairings of the caller's sides, newest change first.
-#[utoipa::path(tag = "Pairings", operation_id = "list_pairings", params(PageQuery, PairingQuery),
+#[utoipa::path(tag = "Pairings", operation_id = "list_pairings", params(PageQuery, PairingQuery, AsOfQuery),
     responses((status = 200, description = "A page of pairings", body = ListOf<PairingView>)))]
 #[get("/v1/pairings")]
 async fn list(who: Guard<Read>, request: HttpRequest) -> Result<HttpResponse> {
     const FILTERS: &[&str] =
         &["state", "kind", "discovery_id", "clinician_id", "organization_id", "owner_id", "updated_after"];
     const SORTS: &[&str] = &["-updated_at", "created_at", "code"];
-    let mut params = Params::read(&request, &[PARAMETERS, FILTERS].concat())?;
-    let page = Page::read(&request, &mut params, SORTS);
+    let mut params = Params::read(&request, &[PARAMETERS_AND_AS_OF, FILTERS].concat())?;
+    let as_of = as_of::of_list(&mut params, who.at, FILTERS, &["state", "organization_id", "owner_id"]);
+    let page = Page::read(&request, &mut params, as_of.map_or(SORTS, |_| as_of::SORTS));
     let filter = Filter {
         state: params.names("state"),
         kind: params.any("kind"),
@@ -199,14 +213,10 @@ async fn list(who: Guard<Read>, request: HttpRequest) -> Result<HttpResponse> {
     };
     params.finish()?;
     let asked = page.clone();
-    let (rows, total) = who
-        .read(move |conn, who| {
-            let (rows, total) = store::list(conn, who, &filter, &asked)?;
-            Ok((views(conn, who, rows)?, total))
-        })
-        .await?;
+    let listed =
+        who.read(move |conn, who| past::store::list(conn, who, as_of, &filter, &asked, store::list, views)).await?;
     let sort = page.sort.clone();
-    page.answer(&request, rows, total, move |p| After {
+    page.answer_listed(&request, listed, move |p| After {
         value: match &*sort {
             "created_at" => p.created_at.to_cursor(),
             "code" => http::page::number_in(&p.code),
@@ -242,16 +252,17 @@ crate::bulk::http::batch_route!(
 );
 
 /// One pairing.
-#[utoipa::path(tag = "Pairings", operation_id = "get_pairing", params(IdPath, FieldsQuery),
+#[utoipa::path(tag = "Pairings", operation_id = "get_pairing", params(IdPath, FieldsQuery, AsOfQuery),
     responses((status = 200, description = "The pairing", body = PairingView)))]
 #[get("/v1/pairings/{id}")]
 async fn read(who: Guard<Read>, request: HttpRequest) -> Result<HttpResponse> {
     let key = http::key(&request, RecordKind::Pairing)?;
+    let asked = as_of::asked(&request, who.at)?;
     let found = who
         .read(move |conn, who| {
             let pairing = store::find(conn, who, key)?;
-            view(conn, who, pairing)
+            past::store::shown(conn, who, pairing, asked, view)
         })
         .await?;
-    http::record(&request, found.version, &found)
+    http::record_as_of(&request, found.version, &found)
 }

@@ -16,7 +16,7 @@ use crate::{
     vocabulary::{PairingKind, RecordKind, Role, vocabulary},
 };
 use diesel::{AsChangeset, Insertable, Queryable};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 vocabulary! {
     /// Which side proposed: the discovery's lab, or the clinician or sponsor.
@@ -51,7 +51,7 @@ pub fn speaks_for_lab(who: &Principal, lab: OrganizationId) -> bool {
 }
 
 /// A pairing as it is stored.
-#[derive(Debug, Clone, Queryable, Insertable, AsChangeset, Serialize)]
+#[derive(Debug, Clone, Queryable, Insertable, AsChangeset, Serialize, Deserialize)]
 #[diesel(table_name = crate::db::schema::pairing, treat_none_as_null = true, treat_none_as_default_value = false)]
 pub struct Pairing {
     /// Its id.

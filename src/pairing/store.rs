@@ -12,6 +12,7 @@ use crate::{
     http::page::{Page, keyset},
     id::{DiscoveryId, OrganizationId, PairingId, PersonId},
     ledger::stored,
+    past::{Narrows, among},
     vocabulary::{PairingKind, RecordKind},
 };
 use diesel::{prelude::*, sql_types::Bool};
@@ -55,6 +56,15 @@ pub struct Filter {
     pub owner: Vec<PersonId>,
     /// Changed after.
     pub updated_after: Option<Time>,
+}
+
+impl Narrows<Pairing> for Filter {
+    fn lasting(&self) -> Self {
+        Self { organization: self.organization.clone(), ..Self::default() }
+    }
+    fn admits(&self, was: &Pairing) -> bool {
+        among(&self.state, &was.state) && among(&self.owner, &was.owner_id)
+    }
 }
 
 /// One page of what this person may see, and the total where it was asked for.

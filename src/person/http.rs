@@ -17,6 +17,7 @@ use crate::{
     http::{
         self, Links,
         answer::Answer,
+        as_of::{self, AsOfQuery},
         body::{self, Body, Empty},
         etag::IfMatch,
         openapi::{FieldsQuery, IdPath, IfMatchHeader, ListOf, PageQuery},
@@ -27,6 +28,7 @@ use crate::{
     identifier::Orcid,
     ledger::Context,
     organization,
+    past::{self, AsOf, ShownThen},
     value::{fold, term_of},
     vocabulary::{Modality, OrganizationKind, RecordKind, Role},
 };
@@ -104,6 +106,10 @@ pub struct PersonView {
     pub updated_at: Time,
     /// Where they are.
     pub links: Links,
+    /// With `as_of`: how many leaves the checkpoint covers that it is as of.
+    #[schema(minimum = 0)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub as_of_size: Option<u64>,
 }
 
 /// The given people as one person sees them, in a fixed number of queries.
@@ -135,9 +141,16 @@ pub fn views(conn: &mut Conn, who: &Principal, rows: Vec<Person>) -> Result<Vec<
             created_at: p.created_at,
             updated_at: p.updated_at,
             links: Links::of(RecordKind::Person, p.id.0),
+            as_of_size: None,
         })
     };
     rows.into_iter().map(view).collect()
+}
+
+impl ShownThen for PersonView {
+    fn was(&mut self, as_of: &AsOf) {
+        self.as_of_size = Some(as_of.size);
+    }
 }
 
 /// One person as one person sees them.
@@ -274,18 +287,19 @@ crate::bulk::http::batch_route!(
 );
 
 /// One person.
-#[utoipa::path(tag = "People", operation_id = "get_person", params(IdPath, FieldsQuery),
+#[utoipa::path(tag = "People", operation_id = "get_person", params(IdPath, FieldsQuery, AsOfQuery),
     responses((status = 200, description = "The person", body = PersonView)))]
 #[get("/v1/people/{id}")]
 async fn read(who: Guard<Read>, request: HttpRequest) -> Result<HttpResponse> {
     let key = http::key(&request, RecordKind::Person)?;
+    let asked = as_of::asked(&request, who.at)?;
     let found = who
         .read(move |conn, who| {
             let person = store::find(conn, who, key)?;
-            view(conn, who, person)
+            past::store::shown(conn, who, person, asked, view)
         })
         .await?;
-    http::record(&request, found.version, &found)
+    http::record_as_of(&request, found.version, &found)
 }
 
 /// Revises a person (RFC 7396 merge patch): administrators everybody, others their own expertise, ORCID iD and whether

@@ -88,7 +88,7 @@ impl PartialSchema for Roles {
 impl ToSchema for Roles {}
 
 /// A person as they are stored.
-#[derive(Debug, Clone, Queryable, Insertable, AsChangeset, Serialize)]
+#[derive(Debug, Clone, Queryable, Insertable, AsChangeset, Serialize, Deserialize)]
 #[diesel(table_name = crate::db::schema::person, treat_none_as_null = true, treat_none_as_default_value = false)]
 pub struct Person {
     /// Their id.

@@ -28,6 +28,10 @@ pub struct Funnel {
     /// A row for every live stage of every lifecycle in use.
     #[schema(max_items = 10000)]
     pub stages: Vec<FunnelStage>,
+    /// With `as_of`: how many leaves the checkpoint covers that it is as of.
+    #[schema(minimum = 0)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub as_of_size: Option<u64>,
 }
 
 /// One live stage.
@@ -169,7 +173,7 @@ pub fn funnel(stories: &[Story], period: Period) -> Funnel {
     for stage in &mut stages {
         stage.rate = Rate::of(stage.advanced, stage.stopped);
     }
-    Funnel { period, stages }
+    Funnel { as_of_size: None, period, stages }
 }
 
 impl FunnelStage {

@@ -10,7 +10,10 @@ use crate::{
     auth::{extract::Guard, policy::Read},
     db::columns::Time,
     discovery::store::Filter,
-    http::params::Params,
+    http::{
+        as_of::{self, AsOfQuery},
+        params::Params,
+    },
     value::term_of,
     vocabulary::{Modality, RecordKind},
 };
@@ -31,7 +34,7 @@ struct PipelineQuery {
     /// The first moment of the period, in effective time; 365 days before its last by default.
     #[param(required = false)]
     from: Time,
-    /// The last moment of the period; now by default.
+    /// The last moment of the period; now, or the moment of `as_of`, by default.
     #[param(required = false)]
     to: Time,
     /// Labs of discoveries.
@@ -48,9 +51,12 @@ struct PipelineQuery {
     lifecycle: Vec<String>,
 }
 
-fn asked(request: &HttpRequest, now: Time) -> Result<(Period, Filter)> {
-    let mut params = Params::read(request, &["from", "to", "lab_id", "condition", "modality", "lifecycle"])?;
-    let (from, to) = (params.time("from"), params.time("to").unwrap_or(now));
+/// The period, the discoveries, and the past moment that is asked about.
+fn asked(request: &HttpRequest, now: Time) -> Result<(Period, Filter, Option<Time>)> {
+    const KNOWN: &[&str] = &["from", "to", "lab_id", "condition", "modality", "lifecycle", as_of::AS_OF];
+    let mut params = Params::read(request, KNOWN)?;
+    let moment = as_of::read(&mut params, now);
+    let (from, to) = (params.time("from"), params.time("to").unwrap_or(moment.unwrap_or(now)));
     let from = from.unwrap_or_else(|| to.plus_days(-Period::DAYS));
     if from > to && params.faults.0.is_empty() {
         params.faults.push_parameter("from", "out_of_range", format!("must not be after `to`, {to}"));
@@ -63,30 +69,39 @@ fn asked(request: &HttpRequest, now: Time) -> Result<(Period, Filter)> {
         ..Filter::default()
     };
     params.finish()?;
-    Ok((Period { from, to }, filter))
+    Ok((Period { from, to }, filter, moment))
 }
 
 /// Where records are now, and how many entered and left each state in a period; only those the caller may see.
-#[utoipa::path(tag = "Pipeline", operation_id = "get_pipeline_overview", params(PipelineQuery),
+#[utoipa::path(tag = "Pipeline", operation_id = "get_pipeline_overview", params(PipelineQuery, AsOfQuery),
     responses((status = 200, description = "A row for every state of every lifecycle in use", body = Overview)))]
 #[get("/v1/pipeline/overview")]
 async fn get_overview(who: Guard<Read>, request: HttpRequest) -> Result<HttpResponse> {
-    let (period, filter) = asked(&request, who.at)?;
+    let (period, filter, moment) = asked(&request, who.at)?;
     let counted = who
-        .read(move |conn, who| Ok(overview::overview(&store::stories(conn, who, KINDS, &filter)?, who.at, period)))
+        .read(move |conn, who| {
+            let asked = store::asked(conn, filter.clone(), moment)?;
+            let stories = store::stories(conn, who, KINDS, &asked)?;
+            let mut counted = overview::overview(&stories, moment.unwrap_or(who.at), period);
+            counted.as_of_size = asked.as_of.map(|as_of| as_of.size);
+            Ok(counted)
+        })
         .await?;
     Ok(HttpResponse::Ok().json(counted))
 }
 
 /// First stays of discoveries in each live stage that began in a period, by how they came out; only those the caller may see.
-#[utoipa::path(tag = "Pipeline", operation_id = "get_pipeline_funnel", params(PipelineQuery),
+#[utoipa::path(tag = "Pipeline", operation_id = "get_pipeline_funnel", params(PipelineQuery, AsOfQuery),
     responses((status = 200, description = "A row for every live stage of every lifecycle in use", body = Funnel)))]
 #[get("/v1/pipeline/funnel")]
 async fn get_funnel(who: Guard<Read>, request: HttpRequest) -> Result<HttpResponse> {
-    let (period, filter) = asked(&request, who.at)?;
+    let (period, filter, moment) = asked(&request, who.at)?;
     let counted = who
         .read(move |conn, who| {
-            Ok(funnel::funnel(&store::stories(conn, who, &[RecordKind::Discovery], &filter)?, period))
+            let asked = store::asked(conn, filter.clone(), moment)?;
+            let mut counted = funnel::funnel(&store::stories(conn, who, &[RecordKind::Discovery], &asked)?, period);
+            counted.as_of_size = asked.as_of.map(|as_of| as_of.size);
+            Ok(counted)
         })
         .await?;
     Ok(HttpResponse::Ok().json(counted))

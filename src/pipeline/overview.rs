@@ -29,6 +29,10 @@ pub struct Overview {
     /// A row for every state of every lifecycle in use.
     #[schema(max_items = 10000)]
     pub stages: Vec<StageCount>,
+    /// With `as_of`: how many leaves the checkpoint covers that it is as of.
+    #[schema(minimum = 0)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub as_of_size: Option<u64>,
 }
 
 /// One state of one lifecycle.
@@ -81,7 +85,7 @@ pub fn overview(stories: &[Story], as_of: Time, period: Period) -> Overview {
             }
         }
     }
-    Overview { as_of, period, stages }
+    Overview { as_of, as_of_size: None, period, stages }
 }
 
 fn rows(lifecycle: &Lifecycle) -> impl Iterator<Item = StageCount> {

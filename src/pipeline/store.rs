@@ -11,24 +11,48 @@ use crate::{
         Conn, MultiBackend, Sees, any_of,
         columns::Time,
         containing,
-        schema::{citation, discovery, event, finding, insight, pairing, trial},
+        schema::{citation, discovery, event, finding, insight, log_leaf, pairing, trial},
         seen_by_visibility,
     },
-    discovery::store::Filter,
+    discovery::{Discovery, store::Filter},
     finding::DRAFT,
     history::{self, Ties, TrialsThen, version_is_visible},
     id::{AnyId, DiscoveryId, FindingId, InsightId, OrganizationId, PairingId, PersonId, TrialId},
     insight::WAITING,
+    ledger::tree::count,
     lifecycle::{self, Lifecycle, builtin::builtin},
+    past::{self, AsOf, Version},
     vocabulary::{Action, RecordKind, TrialStatus},
 };
 use diesel::prelude::*;
+use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use std::{
     collections::{HashMap, HashSet},
     sync::Arc,
 };
 use uuid::Uuid;
+
+/// Records whose past versions are in memory at once.
+const AT_ONCE: usize = 500;
+
+/// Which records, and as of when.
+#[derive(Debug, Clone, Default)]
+pub struct Asked {
+    /// Narrows discoveries.
+    pub filter: Filter,
+    /// A past moment; now without it.
+    pub as_of: Option<AsOf>,
+}
+
+/// What is asked, with the moment looked up in the log.
+///
+/// # Errors
+/// What the database says.
+pub fn asked(conn: &mut Conn, filter: Filter, moment: Option<Time>) -> Result<Asked> {
+    let as_of = moment.map(|moment| past::store::resolve(conn, moment)).transpose()?;
+    Ok(Asked { filter, as_of })
+}
 
 /// A record and what ties the asker to it.
 struct Seen {
@@ -47,15 +71,18 @@ impl Seen {
     }
 }
 
-/// The records of these kinds that this person may see, with their moves. The filter narrows discoveries only.
+/// The records of these kinds that this person may see, with their moves; of a past moment, as they were then, with the moves
+/// that were known. The filter narrows discoveries only.
 ///
 /// # Errors
 /// What the database says.
-pub fn stories(conn: &mut Conn, who: &Principal, kinds: &[RecordKind], filter: &Filter) -> Result<Vec<Story>> {
+pub fn stories(conn: &mut Conn, who: &Principal, kinds: &[RecordKind], asked: &Asked) -> Result<Vec<Story>> {
+    // What a record was then may be asked for where it is not any more.
+    let today = if asked.as_of.is_some() { &Filter::default() } else { &asked.filter };
     let mut seen: HashMap<Uuid, Seen> = HashMap::new();
     for kind in kinds {
         match kind {
-            RecordKind::Discovery => discoveries(conn, who, filter, &mut seen)?,
+            RecordKind::Discovery => discoveries(conn, who, today, &mut seen)?,
             RecordKind::Trial => trials(conn, who, &mut seen)?,
             RecordKind::Finding => findings(conn, who, &mut seen)?,
             RecordKind::Insight => insights(conn, who, &mut seen)?,
@@ -63,9 +90,12 @@ pub fn stories(conn: &mut Conn, who: &Principal, kinds: &[RecordKind], filter: &
             RecordKind::Organization | RecordKind::Person | RecordKind::Lifecycle | RecordKind::Transfer => {}
         }
     }
+    if let Some(as_of) = &asked.as_of {
+        set_back(conn, who, as_of, &asked.filter, &mut seen)?;
+    }
     let unseen = versions_not_for_partners(conn, who, kinds, &seen)?;
     let then = trials_then(conn, who, kinds)?;
-    add_moves(conn, who, kinds, &unseen, then.as_ref(), &mut seen)?;
+    add_moves(conn, who, kinds, asked.as_of.as_ref(), &unseen, then.as_ref(), &mut seen)?;
     Ok(seen.into_values().map(|s| s.story).collect())
 }
 
@@ -103,14 +133,7 @@ fn discoveries(conn: &mut Conn, who: &Principal, filter: &Filter, seen: &mut Has
     let paired = crate::discovery::store::paired_with(conn, who)?;
     let mut lifecycles: HashMap<String, Arc<Lifecycle>> = HashMap::new();
     for (id, reference, stage, lab, owner) in rows {
-        let lifecycle = match lifecycles.get(&reference) {
-            Some(known) => known.clone(),
-            None => {
-                let found = lifecycle::store::resolve(conn, &reference)?;
-                lifecycles.insert(reference, found.clone());
-                found
-            }
-        };
+        let lifecycle = resolved(conn, &mut lifecycles, reference)?;
         let ties = Ties { paired: paired.contains(&id), ..ties(who, lab, owner) };
         seen.insert(id.0, Seen::new(story(RecordKind::Discovery, &lifecycle, stage), ties));
     }
@@ -188,18 +211,77 @@ fn pairings(conn: &mut Conn, who: &Principal, seen: &mut HashMap<Uuid, Seen>) ->
     Ok(())
 }
 
+/// Sets records back to what they were, and leaves out those that were not there or are not asked for.
+fn set_back(
+    conn: &mut Conn,
+    who: &Principal,
+    as_of: &AsOf,
+    filter: &Filter,
+    seen: &mut HashMap<Uuid, Seen>,
+) -> Result<()> {
+    let ids: Vec<Uuid> = seen.keys().copied().collect();
+    let mut known: HashMap<String, Arc<Lifecycle>> = HashMap::new();
+    let mut was = HashMap::with_capacity(ids.len());
+    for chunk in ids.chunks(AT_ONCE) {
+        for (id, version) in past::store::versions(conn, who, as_of, chunk)? {
+            let (Some(mut record), Version::Was(content)) = (seen.remove(&id), version) else { continue };
+            if record.story.kind == RecordKind::Discovery {
+                let discovery: Discovery = read(Value::Object(content))?;
+                if !filter.counts(&discovery) {
+                    continue;
+                }
+                record.story.lifecycle = resolved(conn, &mut known, discovery.lifecycle)?;
+                record.story.state = discovery.stage;
+            } else {
+                let state = content.get("state").or(content.get("overall_status")).and_then(Value::as_str);
+                let state = state.ok_or_else(|| Error::Internal(format!("a version of {id} without a state")))?;
+                let due_at = content.get("due_at").and_then(Value::as_str).and_then(Time::parse);
+                record.story.overdue = WAITING.contains(&state) && due_at.is_some_and(|due| due < as_of.moment);
+                record.story.state = state.to_owned();
+            }
+            was.insert(id, record);
+        }
+    }
+    *seen = was;
+    Ok(())
+}
+
+fn read<T: DeserializeOwned>(content: Value) -> Result<T> {
+    serde_json::from_value(content).map_err(|e| Error::Internal(format!("a version: {e}")))
+}
+
+/// The lifecycle that a discovery is on, asked for once.
+fn resolved(conn: &mut Conn, known: &mut HashMap<String, Arc<Lifecycle>>, reference: String) -> Result<Arc<Lifecycle>> {
+    if let Some(lifecycle) = known.get(&reference) {
+        return Ok(lifecycle.clone());
+    }
+    let found = lifecycle::store::resolve(conn, &reference)?;
+    known.insert(reference, found.clone());
+    Ok(found)
+}
+
 /// Every move of these records. Versions rise with the order in which a record's moves were recorded.
 fn add_moves(
     conn: &mut Conn,
     who: &Principal,
     kinds: &[RecordKind],
+    as_of: Option<&AsOf>,
     unseen: &HashSet<i64>,
     then: Option<&TrialsThen>,
     seen: &mut HashMap<Uuid, Seen>,
 ) -> Result<()> {
-    let rows: Vec<(i64, AnyId, Action, Option<String>, Time)> = event::table
+    let mut query = event::table
+        .into_boxed::<MultiBackend>()
         .filter(event::record_kind.eq_any(kinds.to_vec()))
-        .filter(event::to_state.is_not_null())
+        .filter(event::to_state.is_not_null());
+    if let Some(as_of) = as_of {
+        let known = log_leaf::table
+            .filter(log_leaf::generation.eq(as_of.generation))
+            .filter(log_leaf::position.lt(count(as_of.size)?))
+            .filter(log_leaf::enqueued.is_not_null());
+        query = query.filter(event::enqueued.eq_any(known.select(log_leaf::enqueued.assume_not_null())));
+    }
+    let rows: Vec<(i64, AnyId, Action, Option<String>, Time)> = query
         .order((event::record_id.asc(), event::record_version.asc()))
         .select((event::enqueued, event::record_id, event::action, event::to_state, event::effective_at))
         .load(conn)?;

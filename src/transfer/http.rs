@@ -17,6 +17,7 @@ use crate::{
     http::{
         self, Links,
         answer::Answer,
+        as_of::{self, AsOfQuery},
         body::{self, Body},
         openapi::{FieldsQuery, IdPath, ListOf, PageQuery},
         page::{After, PARAMETERS, Page, SortValue},
@@ -27,6 +28,7 @@ use crate::{
     ledger::Context,
     organization::{self, store::OrganizationName},
     pairing,
+    past::{self, AsOf, ShownThen},
     person::{self, store::PersonName},
     trial,
     vocabulary::{RecordKind, TransferState},
@@ -115,6 +117,16 @@ pub struct TransferView {
     pub updated_at: Time,
     /// Where it is.
     pub links: Links,
+    /// With `as_of`: how many leaves the checkpoint covers that it is as of.
+    #[schema(minimum = 0)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub as_of_size: Option<u64>,
+}
+
+impl ShownThen for TransferView {
+    fn was(&mut self, as_of: &AsOf) {
+        self.as_of_size = Some(as_of.size);
+    }
 }
 
 /// Code and title of the records that the reader may see.
@@ -185,6 +197,7 @@ pub fn views(conn: &mut Conn, who: &Principal, rows: Vec<Transfer>) -> Result<Ve
             created_at: t.created_at,
             updated_at: t.updated_at,
             links: Links::of(RecordKind::Transfer, t.id.0),
+            as_of_size: None,
         })
     };
     rows.into_iter().map(view).collect()
@@ -273,18 +286,19 @@ crate::bulk::http::batch_route!(
 );
 
 /// One ownership transfer.
-#[utoipa::path(tag = "Ownership transfers", operation_id = "get_ownership_transfer", params(IdPath, FieldsQuery),
+#[utoipa::path(tag = "Ownership transfers", operation_id = "get_ownership_transfer", params(IdPath, FieldsQuery, AsOfQuery),
     responses((status = 200, description = "The transfer", body = TransferView)))]
 #[get("/v1/ownership-transfers/{id}")]
 async fn read(who: Guard<Read>, request: HttpRequest) -> Result<HttpResponse> {
     let key = http::key(&request, RecordKind::Transfer)?;
+    let asked = as_of::asked(&request, who.at)?;
     let found = who
         .read(move |conn, who| {
             let transfer = store::find(conn, who, key)?;
-            view(conn, who, transfer)
+            past::store::shown(conn, who, transfer, asked, view)
         })
         .await?;
-    http::record(&request, found.version, &found)
+    http::record_as_of(&request, found.version, &found)
 }
 
 /// Accepts a transfer: every record goes to the caller, or none does.

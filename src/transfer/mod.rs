@@ -44,7 +44,7 @@ pub struct Covered {
 }
 
 /// A transfer as it is stored.
-#[derive(Debug, Clone, Queryable, Insertable, AsChangeset, Serialize)]
+#[derive(Debug, Clone, Queryable, Insertable, AsChangeset, Serialize, Deserialize)]
 #[diesel(table_name = crate::db::schema::transfer, treat_none_as_null = true, treat_none_as_default_value = false)]
 pub struct Transfer {
     /// Its id.

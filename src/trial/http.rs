@@ -17,13 +17,15 @@ use crate::{
     http::{
         self,
         answer::Answer,
+        as_of::{self, AsOfQuery},
         body::{self, Body},
         etag::{self, IfMatch},
         openapi::{DataOf, FieldsQuery, IdPath, IfMatchHeader, ListOf, PageQuery},
-        page::{After, PARAMETERS, Page, SortValue},
+        page::{After, PARAMETERS_AND_AS_OF, Page, SortValue},
         params::Params,
     },
     ledger::Context,
+    past,
     value::{fold, term_of},
     vocabulary::{Phase, RecordKind, StudyType, TrialSource, TrialStatus, Visibility},
 };
@@ -100,7 +102,7 @@ struct TrialQuery {
 }
 
 /// Trials, newest change first.
-#[utoipa::path(tag = "Trials", operation_id = "list_trials", params(PageQuery, TrialQuery),
+#[utoipa::path(tag = "Trials", operation_id = "list_trials", params(PageQuery, TrialQuery, AsOfQuery),
     responses((status = 200, description = "A page of trials", body = ListOf<TrialView>)))]
 #[get("/v1/trials")]
 async fn list(who: Guard<Read>, request: HttpRequest) -> Result<HttpResponse> {
@@ -119,8 +121,9 @@ async fn list(who: Guard<Read>, request: HttpRequest) -> Result<HttpResponse> {
         "q",
     ];
     const SORTS: &[&str] = &["-updated_at", "created_at", "brief_title", "code"];
-    let mut params = Params::read(&request, &[PARAMETERS, FILTERS].concat())?;
-    let page = Page::read(&request, &mut params, SORTS);
+    let mut params = Params::read(&request, &[PARAMETERS_AND_AS_OF, FILTERS].concat())?;
+    let as_of = as_of::of_list(&mut params, who.at, FILTERS, &["overall_status", "clinic_id", "owner_id"]);
+    let page = Page::read(&request, &mut params, as_of.map_or(SORTS, |_| as_of::SORTS));
     let filter = Filter {
         overall_status: params.any("overall_status"),
         phase: params.any("phase"),
@@ -137,14 +140,10 @@ async fn list(who: Guard<Read>, request: HttpRequest) -> Result<HttpResponse> {
     };
     params.finish()?;
     let asked = page.clone();
-    let (rows, total) = who
-        .read(move |conn, who| {
-            let (rows, total) = store::list(conn, who, &filter, &asked)?;
-            Ok((views(conn, who, rows)?, total))
-        })
-        .await?;
+    let listed =
+        who.read(move |conn, who| past::store::list(conn, who, as_of, &filter, &asked, store::list, views)).await?;
     let sort = page.sort.clone();
-    page.answer(&request, rows, total, move |t| After {
+    page.answer_listed(&request, listed, move |t| After {
         value: match &*sort {
             "created_at" => t.created_at.to_cursor(),
             "brief_title" => t.brief_title.to_cursor(),
@@ -181,18 +180,19 @@ crate::bulk::http::batch_route!(
 );
 
 /// One trial.
-#[utoipa::path(tag = "Trials", operation_id = "get_trial", params(IdPath, FieldsQuery),
+#[utoipa::path(tag = "Trials", operation_id = "get_trial", params(IdPath, FieldsQuery, AsOfQuery),
     responses((status = 200, description = "The trial", body = TrialView)))]
 #[get("/v1/trials/{id}")]
 async fn read(who: Guard<Read>, request: HttpRequest) -> Result<HttpResponse> {
     let key = http::key(&request, RecordKind::Trial)?;
+    let asked = as_of::asked(&request, who.at)?;
     let found = who
         .read(move |conn, who| {
             let trial = store::find(conn, who, key)?;
-            view(conn, who, trial)
+            past::store::shown(conn, who, trial, asked, view)
         })
         .await?;
-    http::record(&request, found.version, &found)
+    http::record_as_of(&request, found.version, &found)
 }
 
 /// Revises a trial (RFC 7396 merge patch).

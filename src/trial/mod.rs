@@ -34,7 +34,7 @@ pub struct Link {
 }
 
 /// A trial as it is stored.
-#[derive(Debug, Clone, Queryable, Insertable, AsChangeset, Serialize)]
+#[derive(Debug, Clone, Queryable, Insertable, AsChangeset, Serialize, Deserialize)]
 #[diesel(table_name = crate::db::schema::trial, treat_none_as_null = true, treat_none_as_default_value = false)]
 pub struct Trial {
     /// Its id.

@@ -15,6 +15,7 @@ use crate::{
     id::{AnyId, DiscoveryId, OrganizationId, PersonId, TrialId},
     identifier::NctId,
     ledger::stored,
+    past::{Narrows, among},
     vocabulary::{Phase, RecordKind, StudyType, TrialSource, TrialStatus, Visibility},
 };
 use diesel::{
@@ -61,6 +62,17 @@ pub struct Filter {
     pub updated_after: Option<Time>,
     /// Every one of these folded words.
     pub words: Vec<String>,
+}
+
+impl Narrows<Trial> for Filter {
+    fn lasting(&self) -> Self {
+        Self::default()
+    }
+    fn admits(&self, was: &Trial) -> bool {
+        among(&self.overall_status, &was.overall_status)
+            && among(&self.clinic, &was.clinic_id)
+            && among(&self.owner, &was.owner_id)
+    }
 }
 
 /// One page of what this person may see, and the total where it was asked for.

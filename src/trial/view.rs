@@ -14,6 +14,7 @@ use crate::{
     identifier::{NctId, PartialDate},
     lifecycle::{self, End},
     organization::store::{Names as Organizations, OrganizationName},
+    past::{AsOf, ShownThen},
     person::store::{Names as People, OwnerView, PersonName},
     value::{Condition, Enrollment, Intervention, Reference, Sponsor, TrialDate},
     vocabulary::{
@@ -139,6 +140,10 @@ pub struct TrialView {
     pub updated_at: Time,
     /// Where it is.
     pub links: Links,
+    /// With `as_of`: how many leaves the checkpoint covers that it is as of.
+    #[schema(minimum = 0)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub as_of_size: Option<u64>,
 }
 
 /// The given trials as one person sees them: a fixed number of queries, however many there are.
@@ -205,9 +210,17 @@ pub fn views(conn: &mut Conn, who: &Principal, rows: Vec<Trial>) -> Result<Vec<T
             created_at: t.created_at,
             updated_at: t.updated_at,
             links: Links::of(RecordKind::Trial, t.id.0),
+            as_of_size: None,
         })
     };
     rows.into_iter().map(view).collect()
+}
+
+impl ShownThen for TrialView {
+    fn was(&mut self, as_of: &AsOf) {
+        self.warnings.clear();
+        self.as_of_size = Some(as_of.size);
+    }
 }
 
 /// One trial as one person sees it.

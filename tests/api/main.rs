@@ -19,6 +19,7 @@ mod lifecycle;
 mod matrix;
 mod oidc;
 mod openapi;
+mod past;
 mod pressure;
 mod rotation;
 mod sessions;

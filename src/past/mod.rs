@@ -1,0 +1,68 @@
+//! Records as they were: the log as far as it was signed by a moment, read back from the payloads of its events.
+//!
+//! What somebody may see is decided by who they are and what the record is now; partners and drafts besides by the version
+//! itself, as in its history. Names of neighbours are today's. Pure; the queries are in [`store`].
+pub mod store;
+
+use crate::{
+    db::columns::Time,
+    http::{openapi::ErasedThen, page::Listed},
+    ledger::Stored,
+};
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+
+/// The log as far as it was signed by a moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AsOf {
+    /// The moment that was asked about.
+    pub moment: Time,
+    /// The generation of the last checkpoint signed at or before it.
+    pub generation: i64,
+    /// How many leaves that checkpoint covers; 0 before the first.
+    pub size: u64,
+}
+
+/// A record in the version it had.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Version {
+    /// Its content.
+    Was(Map<String, Value>),
+    /// Its content was erased since.
+    Erased(i64),
+}
+
+/// A record whose versions can be read back.
+pub trait Recorded: Stored + DeserializeOwned {}
+impl<R: Stored + DeserializeOwned> Recorded for R {}
+
+/// An answer that can say as of when it is, and leaves out what is only known of today.
+pub trait ShownThen {
+    /// It is what was.
+    fn was(&mut self, as_of: &AsOf);
+}
+
+/// What a list as of a past moment may be narrowed by, asked of the records as they were.
+pub trait Narrows<R>: Clone {
+    /// As much of it as never changes of a record, and so narrows the records of today too.
+    fn lasting(&self) -> Self;
+    /// Whether a record, as it was, is asked for.
+    fn admits(&self, record: &R) -> bool;
+}
+
+/// Whether nothing is asked for, or this is among it.
+pub fn among<T: PartialEq>(asked: &[T], value: &T) -> bool {
+    asked.is_empty() || asked.contains(value)
+}
+
+/// A part of a list, and what could not be looked at.
+struct Found<R> {
+    rows: Vec<R>,
+    erased: Vec<ErasedThen>,
+}
+
+impl<R> Found<R> {
+    fn listed<V>(self, views: Vec<V>, total: Option<i64>, as_of: &AsOf) -> Listed<V> {
+        Listed { rows: views, total, as_of_size: Some(as_of.size), erased: self.erased }
+    }
+}

@@ -1,0 +1,226 @@
+//! The only SQL of records as they were: the last event of each that the log had by then.
+use super::{AsOf, Found, Narrows, Recorded, ShownThen, Version};
+use crate::{
+    Error, Result,
+    auth::policy::Principal,
+    db::{
+        Conn,
+        columns::Time,
+        schema::{event, log_leaf},
+    },
+    error::Code,
+    history::{self, visible::store::visible},
+    http::{
+        openapi::ErasedThen,
+        page::{After, Listed, Page, SortValue},
+    },
+    id::AnyId,
+    ledger::{log, tree::count},
+};
+use diesel::{dsl::max, prelude::*};
+use serde_json::{Map, Value};
+use std::{collections::HashMap, ops::ControlFlow};
+use uuid::Uuid;
+
+/// Records that are looked at in one query.
+const AT_ONCE: usize = 500;
+
+/// The log as far as it was signed by this moment.
+///
+/// # Errors
+/// What the database says.
+pub fn resolve(conn: &mut Conn, moment: Time) -> Result<AsOf> {
+    let signed = log::signed_by(conn, moment)?;
+    let (generation, size) = signed.map_or((1, 0), |checkpoint| (checkpoint.generation, checkpoint.size));
+    Ok(AsOf { moment, generation, size })
+}
+
+/// The versions that these records had then, as far as this person may see them; those that were not there yet are left
+/// out. The caller has checked that the records are visible now.
+///
+/// # Errors
+/// What the database says.
+pub fn versions(conn: &mut Conn, who: &Principal, as_of: &AsOf, ids: &[Uuid]) -> Result<HashMap<Uuid, Version>> {
+    let mut found = HashMap::with_capacity(ids.len());
+    for chunk in ids.chunks(AT_ONCE) {
+        let numbers = newest_then(conn, as_of, chunk)?;
+        let events = history::store::events(conn, &numbers)?;
+        let (events, _) = visible(conn, who, events)?;
+        found.extend(events.into_iter().map(history::store::Event::into_version));
+    }
+    Ok(found)
+}
+
+/// The numbers of the last events that these records had then: numbers rise per record.
+fn newest_then(conn: &mut Conn, as_of: &AsOf, ids: &[Uuid]) -> Result<Vec<i64>> {
+    let newest: Vec<Option<i64>> = event::table
+        .inner_join(log_leaf::table.on(log_leaf::enqueued.eq(event::enqueued.nullable())))
+        .filter(event::record_id.eq_any(ids.iter().map(|id| AnyId::of(*id)).collect::<Vec<_>>()))
+        .filter(log_leaf::generation.eq(as_of.generation))
+        .filter(log_leaf::position.lt(count(as_of.size)?))
+        .group_by(event::record_id)
+        .select(max(event::enqueued))
+        .load(conn)?;
+    Ok(newest.into_iter().flatten().collect())
+}
+
+/// A record as its payload has it. What payloads leave out and never changes is taken from the record of today.
+fn revived<R: Recorded>(content: Map<String, Value>, present: &R) -> Result<R> {
+    let broken = |e: serde_json::Error| Error::Internal(format!("a version of {}: {e}", present.code()));
+    let mut was: R = serde_json::from_value(Value::Object(content)).map_err(broken)?;
+    was.set_number(present.number());
+    Ok(was)
+}
+
+/// One record: as it is, or as it was at the moment that is asked about.
+///
+/// # Errors
+/// 404 where it was not there yet, 410 where that version was erased.
+pub fn shown<R: Recorded, V: ShownThen>(
+    conn: &mut Conn,
+    who: &Principal,
+    present: R,
+    asked: Option<Time>,
+    view: impl FnOnce(&mut Conn, &Principal, R) -> Result<V>,
+) -> Result<V> {
+    let Some(moment) = asked else { return view(conn, who, present) };
+    let as_of = resolve(conn, moment)?;
+    let was = match versions(conn, who, &as_of, &[present.id()])?.remove(&present.id()) {
+        None => return Err(Error::not_found()),
+        Some(Version::Erased(version)) => {
+            let detail = format!("The content of version {version}, which it had then, was erased.");
+            return Err(Error::refused(Code::Erased, detail).with("as_of_size", as_of.size));
+        }
+        Some(Version::Was(content)) => revived(content, &present)?,
+    };
+    let mut shown = view(conn, who, was)?;
+    shown.was(&as_of);
+    Ok(shown)
+}
+
+/// How a kind is listed today.
+pub type List<R, F> = fn(&mut Conn, &Principal, &F, &Page) -> Result<(Vec<R>, Option<i64>)>;
+
+/// One page of records: as they are, or as they were at the moment that is asked about. The latter walks the records of today
+/// by what never changes of them (so its pages are sorted by that) and asks of each which version it had.
+///
+/// # Errors
+/// What the database says.
+pub fn list<R: Recorded, F: Narrows<R>, V: ShownThen>(
+    conn: &mut Conn,
+    who: &Principal,
+    asked: Option<Time>,
+    filter: &F,
+    page: &Page,
+    list: List<R, F>,
+    views: fn(&mut Conn, &Principal, Vec<R>) -> Result<Vec<V>>,
+) -> Result<Listed<V>> {
+    let Some(moment) = asked else {
+        let (rows, total) = list(conn, who, filter, page)?;
+        return Ok(Listed::now(views(conn, who, rows)?, total));
+    };
+    let as_of = resolve(conn, moment)?;
+    let total = if page.count { Some(total(conn, who, &as_of, filter, page, list)?) } else { None };
+    let mut found = part(conn, who, &as_of, filter, page, list)?;
+    let mut shown = views(conn, who, std::mem::take(&mut found.rows))?;
+    shown.iter_mut().for_each(|view| view.was(&as_of));
+    Ok(found.listed(shown, total, &as_of))
+}
+
+fn part<R: Recorded, F: Narrows<R>>(
+    conn: &mut Conn,
+    who: &Principal,
+    as_of: &AsOf,
+    filter: &F,
+    page: &Page,
+    list: List<R, F>,
+) -> Result<Found<R>> {
+    let limit = usize::try_from(page.limit).unwrap_or(usize::MAX);
+    let mut found = Found { rows: Vec::new(), erased: Vec::new() };
+    // What is found erased behind the page's last row is named by the next page.
+    let mut erased_on_page = 0;
+    walk(conn, who, as_of, filter, page, list, |code, version| {
+        match version {
+            Err(version) => {
+                let (id, code) = code;
+                found.erased.push(ErasedThen { id, code, version });
+            }
+            Ok(was) => {
+                found.rows.push(was);
+                match found.rows.len().cmp(&limit) {
+                    std::cmp::Ordering::Less => {}
+                    std::cmp::Ordering::Equal => erased_on_page = found.erased.len(),
+                    std::cmp::Ordering::Greater => {
+                        found.erased.truncate(erased_on_page);
+                        return ControlFlow::Break(());
+                    }
+                }
+            }
+        }
+        ControlFlow::Continue(())
+    })?;
+    Ok(found)
+}
+
+fn total<R: Recorded, F: Narrows<R>>(
+    conn: &mut Conn,
+    who: &Principal,
+    as_of: &AsOf,
+    filter: &F,
+    page: &Page,
+    list: List<R, F>,
+) -> Result<i64> {
+    let mut total = 0;
+    let whole = page.part(page.limit, None);
+    walk(conn, who, as_of, filter, &whole, list, |_, version| {
+        total += i64::from(version.is_ok());
+        ControlFlow::Continue(())
+    })?;
+    Ok(total)
+}
+
+/// Every record that was asked for as it was, from the page's cursor on, or the version in which it was erased.
+fn walk<R: Recorded, F: Narrows<R>>(
+    conn: &mut Conn,
+    who: &Principal,
+    as_of: &AsOf,
+    filter: &F,
+    page: &Page,
+    list: List<R, F>,
+    mut take: impl FnMut((Uuid, String), Result<R, i64>) -> ControlFlow<()>,
+) -> Result<()> {
+    let lasting = filter.lasting();
+    let mut next = page.part(AT_ONCE as i64, page.after.clone());
+    loop {
+        let (mut present, _) = list(conn, who, &lasting, &next)?;
+        let more = present.len() > AT_ONCE;
+        present.truncate(AT_ONCE);
+        next.after = present.last().map(|last| after(last, &page.sort));
+        let ids: Vec<Uuid> = present.iter().map(R::id).collect();
+        let mut versions = versions(conn, who, as_of, &ids)?;
+        for record in &present {
+            let taken = match versions.remove(&record.id()) {
+                None => continue,
+                Some(Version::Erased(version)) => take((record.id(), record.code()), Err(version)),
+                Some(Version::Was(content)) => {
+                    let was = revived(content, record)?;
+                    if !filter.admits(&was) {
+                        continue;
+                    }
+                    take((record.id(), record.code()), Ok(was))
+                }
+            };
+            if taken.is_break() {
+                return Ok(());
+            }
+        }
+        if !more {
+            return Ok(());
+        }
+    }
+}
+
+fn after<R: Recorded>(record: &R, sort: &str) -> After {
+    let value = if sort == "code" { record.number().to_cursor() } else { record.created_at().to_cursor() };
+    After { value, id: record.id() }
+}
