@@ -4,7 +4,7 @@ use crate::{
     app::App,
     auth, bulk, discovery,
     error::Code,
-    finding,
+    finding, history,
     http::{
         accept::Offers,
         connection::{self, Patience, Timed},
@@ -107,6 +107,7 @@ fn routes(cfg: &mut ServiceConfig) {
         .configure(transfer::http::routes)
         .configure(pipeline::http::routes)
         .configure(bulk::http::routes)
+        .configure(history::across::http::routes)
         .configure(ledger::http::routes)
         .configure(ledger::feed::http::routes)
         .service(live)

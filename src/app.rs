@@ -8,7 +8,7 @@ use crate::{
     db::{Conn, Db, columns::Time},
     http::{edge::Edge, limit::RateLimit},
     id::Key,
-    ledger::{self, Stored, pulse::Pulse},
+    ledger::{self, Change, Context, Stored, pulse::Pulse},
     vocabulary::RecordKind,
 };
 use serde_json::Value;
@@ -147,6 +147,48 @@ pub fn current(conn: &mut Conn, kind: RecordKind, after: Uuid, limit: i64) -> Re
         RecordKind::Insight => all(insight::store::page_after(conn, after, limit)?),
         RecordKind::Pairing => all(pairing::store::page_after(conn, after, limit)?),
         RecordKind::Transfer => all(transfer::store::page_after(conn, after, limit)?),
+    }
+}
+
+/// Records a change of whichever record a key names, in which nothing of the record itself changes: an operator's act, before
+/// which `check` may refuse.
+///
+/// # Errors
+/// 404, what `check` says, or the store.
+pub fn note(
+    conn: &mut Conn,
+    context: &Context,
+    kind: RecordKind,
+    key: Key,
+    check: impl FnOnce(&mut Conn, Uuid) -> Result<Change>,
+) -> Result<Uuid> {
+    use crate::{discovery, finding, insight, lifecycle, organization, pairing, person, transfer, trial};
+    fn noted<R: Stored>(
+        conn: &mut Conn,
+        context: &Context,
+        mut record: R,
+        check: impl FnOnce(&mut Conn, Uuid) -> Result<Change>,
+    ) -> Result<Uuid> {
+        let change = check(conn, record.id())?;
+        ledger::record_change(conn, context, &mut record, change)?;
+        Ok(record.id())
+    }
+    macro_rules! noted {
+        ($entity:ident) => {{
+            let record = $entity::store::named(conn, key)?;
+            noted(conn, context, record, check)
+        }};
+    }
+    match kind {
+        RecordKind::Organization => noted!(organization),
+        RecordKind::Person => noted!(person),
+        RecordKind::Lifecycle => noted!(lifecycle),
+        RecordKind::Discovery => noted!(discovery),
+        RecordKind::Trial => noted!(trial),
+        RecordKind::Finding => noted!(finding),
+        RecordKind::Insight => noted!(insight),
+        RecordKind::Pairing => noted!(pairing),
+        RecordKind::Transfer => noted!(transfer),
     }
 }
 

@@ -7,6 +7,7 @@ pub mod cli;
 pub mod config;
 pub mod db;
 pub mod discovery;
+pub mod erasure;
 pub mod error;
 pub mod fault;
 pub mod finding;

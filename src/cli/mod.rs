@@ -1,5 +1,6 @@
 //! The command line: one file per command.
 pub mod demo;
+pub mod erase;
 pub mod import;
 pub mod keys;
 pub mod ledger;
@@ -42,6 +43,9 @@ pub enum Command {
     /// Export, check and prove the history of all changes
     #[command(subcommand)]
     Ledger(ledger::Ledger),
+    /// Erase a person, or versions of a record
+    #[command(subcommand)]
+    Erase(erase::Erase),
     /// Import registry records
     Import(Import),
     /// Print the OpenAPI document
@@ -86,6 +90,7 @@ pub async fn run(cli: Cli) -> Result<()> {
         Command::User(user) => user::run(user).await,
         Command::Keys(keys) => keys::run(&keys),
         Command::Ledger(command) => ledger::run(&command),
+        Command::Erase(erase) => erase::run(erase).await,
         Command::Import(args) => run_import(&args).await,
         Command::Openapi => {
             println!("{:#}", crate::api::document());

@@ -122,7 +122,7 @@ pub fn in_a_sentence(e: Error) -> Error {
     }
 }
 
-fn system(db: &Db) -> Context {
+pub(super) fn system(db: &Db) -> Context {
     Context { log: db.log().into(), person: None, authn: Authn::System, at: Time::now(), request: Uuid::now_v7() }
 }
 
@@ -178,7 +178,7 @@ fn line(person: &Person) -> String {
     format!("{}  {}  {}  {}{state}", RecordKind::Person.code(person.number), person.email, person.name, roles.join(","))
 }
 
-fn person_by_email(conn: &mut Conn, email: &str) -> Result<Person> {
+pub(super) fn person_by_email(conn: &mut Conn, email: &str) -> Result<Person> {
     let found = person::store::by_email(conn, &email.trim().to_lowercase())?;
     found.ok_or_else(|| Error::Open(format!("there is nobody with the e-mail {email}")))
 }

@@ -149,6 +149,39 @@ impl Conn {
         })
     }
 
+    /// What this connection deletes or changes from here on leaves nothing readable in the file; on PostgreSQL
+    /// [`Conn::scrub`] does that.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub fn overwrite_what_is_deleted(&mut self) -> Result<()> {
+        if let Self::Sqlite(c) = self {
+            c.batch_execute("PRAGMA secure_delete = ON")?;
+        }
+        Ok(())
+    }
+
+    /// Frees the space of what was deleted: the write-ahead log is emptied, dead rows are vacuumed.
+    ///
+    /// # Errors
+    /// What the database says; a table that is not the role's own, or readers that are in the way.
+    pub fn scrub(&mut self) -> Result<()> {
+        match self {
+            #[cfg(feature = "postgres")]
+            Self::Pg(c) => Ok(c.batch_execute("VACUUM")?),
+            Self::Sqlite(c) => {
+                #[derive(diesel::QueryableByName)]
+                struct Checkpoint {
+                    #[diesel(sql_type = diesel::sql_types::Integer)]
+                    busy: i32,
+                }
+                use diesel::RunQueryDsl;
+                let done: Checkpoint = diesel::sql_query("PRAGMA wal_checkpoint(TRUNCATE)").get_result(c)?;
+                if done.busy == 0 { Ok(()) } else { Err(Error::Open("the write-ahead log is in use".into())) }
+            }
+        }
+    }
+
     /// `sqlite` or `postgres`.
     pub const fn engine(&self) -> &'static str {
         match self {

@@ -64,6 +64,17 @@ macro_rules! finders {
             Ok($table::table.filter($table::id.eq(id)).get_result(conn)?)
         }
 
+        /// The record a key names, whoever asks: for operators, never for an answer.
+        ///
+        /// # Errors
+        /// 404 when there is none.
+        pub fn named(conn: &mut $crate::db::Conn, key: $crate::id::Key) -> $crate::Result<$record> {
+            Ok(match key {
+                $crate::id::Key::Id(id) => $table::table.filter($table::id.eq(<$id>::of(id))).get_result(conn)?,
+                $crate::id::Key::Number(number) => $table::table.filter($table::number.eq(number)).get_result(conn)?,
+            })
+        }
+
         /// The records in the order of their ids, whoever asks: for checks of the whole.
         ///
         /// # Errors

@@ -1,4 +1,5 @@
 //! Reading the ledger: what happened to a record, field by field, and its moves; each only as far as the reader may see.
+pub mod across;
 pub mod http;
 pub mod store;
 pub mod visible {
@@ -15,7 +16,10 @@ use crate::{
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    fmt,
+};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -26,6 +30,37 @@ pub struct RecordRef {
     pub kind: RecordKind,
     /// Its id.
     pub id: Uuid,
+}
+
+/// Which record an event changed.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct ChangedRecord {
+    /// Its kind.
+    pub kind: RecordKind,
+    /// Its id.
+    pub id: Uuid,
+    /// Its code; null where the version that says it was erased.
+    #[schema(max_length = 30, example = "D-17")]
+    pub code: Option<String>,
+}
+
+/// What of an event was erased.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ErasedPart {
+    /// What it recorded: nobody can say what it changed.
+    Version,
+    /// What it changed from: `changes` tells what each field became, and not what it was.
+    Before,
+}
+
+impl fmt::Display for ErasedPart {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Version => "version",
+            Self::Before => "before",
+        })
+    }
 }
 
 /// Which record a transition moved.
@@ -74,7 +109,7 @@ pub struct Entry {
     /// The event.
     pub event_id: EventId,
     /// The record it changed.
-    pub record: RecordRef,
+    pub record: ChangedRecord,
     /// The record's version after it.
     #[schema(minimum = 1, example = 4)]
     pub version: i64,
@@ -102,6 +137,8 @@ pub struct Entry {
     /// Field by field.
     #[schema(max_items = 100)]
     pub changes: Vec<FieldChange>,
+    /// What of it was erased; null where nothing was.
+    pub erased: Option<ErasedPart>,
     /// The electronic signature under it.
     pub signature: Option<SignatureView>,
     /// Where its leaf stands in the log; null for the moment until it has its place.
@@ -282,7 +319,7 @@ pub fn version_is_visible(who: &Principal, kind: RecordKind, record: &Map<String
         return true;
     }
     match kind {
-        RecordKind::Finding => record.get("state") != Some(&json!(crate::finding::DRAFT)),
+        RecordKind::Finding => record.get("state").is_some_and(|state| *state != json!(crate::finding::DRAFT)),
         RecordKind::Insight => record.get("submitted_at").is_some_and(|at| !at.is_null()),
         RecordKind::Discovery | RecordKind::Trial if !who.sees_internal() => {
             ties.paired || was_shared(who, record) || was_public(who, record)

@@ -1,7 +1,7 @@
 //! The only SQL of history: the events of a record, newest first, as one person may see them.
 use super::{
-    Entry, FieldChange, MovedRecord, Named, Outcome, RecordRef, SignatureView, TransitionView, diff, names_records,
-    private_fields, tells_access, tells_reason, uuids_in,
+    ChangedRecord, Entry, ErasedPart, FieldChange, MovedRecord, Named, Outcome, SignatureView, TransitionView, diff,
+    names_records, private_fields, tells_access, tells_reason, uuids_in,
     visible::store::{Sight, hidden_records, visible},
     without, without_before,
 };
@@ -25,7 +25,7 @@ use serde_json::{Map, Value};
 use std::collections::{HashMap, HashSet};
 use uuid::Uuid;
 
-type Row = (
+pub(super) type Row = (
     i64,
     EventId,
     RecordKind,
@@ -59,7 +59,7 @@ pub struct Event {
 }
 
 impl Event {
-    fn of(row: Row) -> Result<Self> {
+    pub(super) fn of(row: Row) -> Result<Self> {
         let (enqueued, id, kind, record, version, action, name, from, to, actor, at, effective_at, payload) = row;
         let payload = match payload {
             Some(bytes) => {
@@ -79,6 +79,9 @@ impl Event {
             Some(Value::Object(content)) => (self.record, Version::Was(content)),
             _ => (self.record, Version::Erased(self.version)),
         }
+    }
+    fn code(&self) -> Option<String> {
+        self.content()?.get("code")?.as_str().map(str::to_owned)
     }
     fn text(&self, member: &str) -> Option<String> {
         self.payload.get(member).and_then(Value::as_str).map(str::to_owned)
@@ -121,7 +124,7 @@ pub fn signatures(conn: &mut Conn, ids: impl IntoIterator<Item = Uuid>) -> Resul
     Ok(rows.into_iter().filter_map(|(id, bytes)| Some((id.0, signed(bytes?)?))).collect())
 }
 
-type Columns = (
+pub(super) type Columns = (
     event::enqueued,
     event::id,
     event::record_kind,
@@ -136,7 +139,7 @@ type Columns = (
     event::effective_at,
     event::payload,
 );
-const COLUMNS: Columns = (
+pub(super) const COLUMNS: Columns = (
     event::enqueued,
     event::id,
     event::record_kind,
@@ -185,13 +188,17 @@ pub fn told(conn: &mut Conn, who: &Principal, numbers: &[i64]) -> Result<Vec<Ent
     entries(conn, who, events, &sight)
 }
 
-fn entries(conn: &mut Conn, who: &Principal, events: Vec<Event>, sight: &Sight) -> Result<Vec<Entry>> {
+pub(super) fn entries(conn: &mut Conn, who: &Principal, events: Vec<Event>, sight: &Sight) -> Result<Vec<Entry>> {
     let before = contents_before(conn, &events)?;
     let mut changes = Vec::with_capacity(events.len());
+    let mut gaps = HashMap::new();
     for event in &events {
         let private = private_fields(event.kind, event.record, who);
         let previous = before.get(&(event.record, event.version - 1));
         let content = previous.map(|(_, content)| content);
+        if let Some(gap) = gap(event, content.is_some()) {
+            gaps.insert(event.enqueued, gap);
+        }
         let mut shown = event.content().map(|after| diff(content, after)).unwrap_or_else(Vec::new);
         if previous.is_some_and(|(at, content)| !sight.shows(who, event.kind, event.record, *at, content)) {
             shown = without_before(shown, event.from.as_deref());
@@ -210,7 +217,8 @@ fn entries(conn: &mut Conn, who: &Principal, events: Vec<Event>, sight: &Sight) 
         .zip(changes)
         .map(|(event, changes)| Entry {
             event_id: event.id,
-            record: RecordRef { kind: event.kind, id: event.record },
+            record: ChangedRecord { kind: event.kind, id: event.record, code: event.code() },
+            erased: gaps.get(&event.enqueued).copied(),
             version: event.version,
             action: event.action,
             by: event.actor.and_then(|id| people.get(&id).cloned()),
@@ -227,6 +235,15 @@ fn entries(conn: &mut Conn, who: &Principal, events: Vec<Event>, sight: &Sight) 
             to: event.to,
         })
         .collect())
+}
+
+/// What of an event was erased: whatever has a payload has a record in it.
+fn gap(event: &Event, has_before: bool) -> Option<ErasedPart> {
+    match event.content() {
+        None => Some(ErasedPart::Version),
+        Some(_) if event.version > 1 && !has_before => Some(ErasedPart::Before),
+        Some(_) => None,
+    }
 }
 
 /// One page of a record's moves, newest first. The caller has checked that the record is visible.
@@ -260,7 +277,7 @@ fn views(conn: &mut Conn, who: &Principal, events: Vec<Event>) -> Result<Vec<Tra
             record: MovedRecord {
                 kind: event.kind,
                 id: event.record,
-                code: event.content().and_then(|c| c.get("code")?.as_str()).unwrap_or_default().to_owned(),
+                code: event.code().unwrap_or_default(),
                 version: event.version,
             },
             reason: event.text("reason"),

@@ -3,7 +3,7 @@
 use crate::{Error, Result, error::Code};
 use actix_web::{
     HttpRequest,
-    http::header::{Accept, Header, Quality},
+    http::header::{self, Accept, Header, Quality},
     web,
 };
 use serde_json::{Map, Value};
@@ -70,6 +70,12 @@ pub fn check(request: &HttpRequest) -> Result<()> {
         }
         _ => Ok(()),
     }
+}
+
+/// Whether the caller asks for a media type by its name.
+pub fn names(request: &HttpRequest, media: &str) -> bool {
+    let accept = request.headers().get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    accept.split(',').any(|range| range.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case(media))
 }
 
 /// The pattern of a route as the document writes it: `{number:.*}` is `{number}`.

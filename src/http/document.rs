@@ -4,7 +4,7 @@ mod example;
 mod excerpt;
 mod names;
 
-use super::{accept, etag::LONGEST_IF_NONE_MATCH, limit::is_limited, params::MAX_REPEATED};
+use super::{accept, as_of::AS_OF, etag::LONGEST_IF_NONE_MATCH, limit::is_limited, params::MAX_REPEATED};
 use crate::{error::Code, idempotency::LONGEST_KEY};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeSet;
@@ -185,6 +185,9 @@ fn problems(path: &str, method: &str, operation: &Map<String, Value>) -> BTreeSe
     }
     if path == "/v1/events" {
         statuses.insert(Code::FeedReset.status());
+    }
+    if path.ends_with("/{id}") && takes(operation, "query", Some(AS_OF)) {
+        statuses.insert(Code::Erased.status());
     }
     if path.starts_with("/v1/ledger/") || path == "/v1/events" {
         statuses.insert(Code::LedgerHalted.status());

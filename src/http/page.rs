@@ -144,7 +144,31 @@ impl Page {
             rows.truncate(limit);
             rows.last().map(|last| self.encode(key(last)))
         });
-        let next = next.flatten();
+        self.envelope(request, &rows, next.flatten(), total, as_of_size.map(|size| (size, erased)))
+    }
+
+    /// 200 with a part of a list that may hold fewer rows than its limit and still go on.
+    ///
+    /// # Errors
+    /// 422 for a `fields` that names no member.
+    pub fn answer_part<V: Serialize + utoipa::PartialSchema>(
+        &self,
+        request: &HttpRequest,
+        rows: &[V],
+        next: Option<After>,
+    ) -> Result<HttpResponse> {
+        self.fields.check::<V>()?;
+        self.envelope(request, rows, next.map(|after| self.encode(after)), None, None)
+    }
+
+    fn envelope<V: Serialize>(
+        &self,
+        request: &HttpRequest,
+        rows: &[V],
+        next: Option<String>,
+        total: Option<i64>,
+        then: Option<(u64, Vec<ErasedThen>)>,
+    ) -> Result<HttpResponse> {
         let data = rows.iter().map(|row| Ok(self.fields.trim(super::to_value(row)?))).collect::<Result<Vec<_>>>()?;
         let mut envelope = Map::new();
         envelope.insert("data".into(), json!(data));
@@ -152,7 +176,7 @@ impl Page {
         if let Some(total) = total {
             envelope.insert("total".into(), json!(total));
         }
-        if let Some(size) = as_of_size {
+        if let Some((size, erased)) = then {
             envelope.insert("as_of_size".into(), json!(size));
             envelope.insert("erased".into(), json!(erased));
         }

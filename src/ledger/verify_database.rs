@@ -57,9 +57,10 @@ struct Learnt {
     contents: HashMap<Uuid, (i64, Option<Hash>)>,
     /// Where each record's last leaf stands.
     places: HashMap<Uuid, Option<u64>>,
-    /// Events whose payload is gone, and records of which one was erased lawfully.
+    /// Versions whose payload is gone, with their place.
     erased: Vec<(Option<u64>, Uuid, i64)>,
-    erasures: HashSet<Uuid>,
+    /// Versions that an erasure says it erased.
+    erasures: HashSet<(Uuid, i64)>,
     enqueued: HashMap<Uuid, i64>,
 }
 
@@ -272,9 +273,6 @@ fn event_of(walk: &mut Walk, learnt: &mut Learnt, index: Option<u64>, row: &Row,
         walk.fault(index, FaultKind::EventChanged, "the event's number does not rise with its record's versions");
     }
     learnt.places.insert(record, index);
-    if row.action == "erased" {
-        learnt.erasures.insert(record);
-    }
     let hash = payload(walk, learnt, index, row, said);
     learnt.contents.insert(record, (row.record_version, hash));
 }
@@ -298,6 +296,10 @@ fn payload(walk: &mut Walk, learnt: &mut Learnt, index: Option<u64>, row: &Row, 
         return None;
     }
     let mut content: Map<String, Value> = serde_json::from_slice(payload).ok()?;
+    if row.action == "erased" {
+        let versions = content.get("erased").and_then(Value::as_array).into_iter().flatten();
+        learnt.erasures.extend(versions.filter_map(|version| Some((row.record_id.0, version.as_i64()?))));
+    }
     // Older payloads do not name the move.
     if content.get("move").is_some_and(|name| *name != json!(row.move_name)) {
         walk.fault(index, FaultKind::EventChanged, "the event's move is not the payload's");
@@ -354,7 +356,7 @@ fn unplaced(conn: &mut Conn, generation: Option<&Generation>, walk: &mut Walk) -
 /// A payload is gone only where an erasure says so.
 fn erasures(walk: &mut Walk, learnt: &Learnt) -> u64 {
     for (index, record, version) in &learnt.erased {
-        if !learnt.erasures.contains(record) {
+        if !learnt.erasures.contains(&(*record, *version)) {
             let what = format!("the payload of version {version} of {record} is gone, and no erasure says why");
             walk.fault(*index, FaultKind::PayloadMissing, what);
         }

@@ -32,6 +32,10 @@ pub struct Funnel {
     #[schema(minimum = 0)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub as_of_size: Option<u64>,
+    /// With `as_of`: records that are not counted since their version of then was erased.
+    #[schema(minimum = 0)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub erased: Option<u64>,
 }
 
 /// One live stage.
@@ -173,7 +177,7 @@ pub fn funnel(stories: &[Story], period: Period) -> Funnel {
     for stage in &mut stages {
         stage.rate = Rate::of(stage.advanced, stage.stopped);
     }
-    Funnel { as_of_size: None, period, stages }
+    Funnel { as_of_size: None, erased: None, period, stages }
 }
 
 impl FunnelStage {

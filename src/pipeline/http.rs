@@ -81,9 +81,10 @@ async fn get_overview(who: Guard<Read>, request: HttpRequest) -> Result<HttpResp
     let counted = who
         .read(move |conn, who| {
             let asked = store::asked(conn, filter.clone(), moment)?;
-            let stories = store::stories(conn, who, KINDS, &asked)?;
-            let mut counted = overview::overview(&stories, moment.unwrap_or(who.at), period);
-            counted.as_of_size = asked.as_of.map(|as_of| as_of.size);
+            let told = store::stories(conn, who, KINDS, &asked)?;
+            let mut counted = overview::overview(&told.stories, moment.unwrap_or(who.at), period);
+            counted.as_of_size = told.then.map(|then| then.as_of_size);
+            counted.erased = told.then.map(|then| then.erased);
             Ok(counted)
         })
         .await?;
@@ -99,8 +100,10 @@ async fn get_funnel(who: Guard<Read>, request: HttpRequest) -> Result<HttpRespon
     let counted = who
         .read(move |conn, who| {
             let asked = store::asked(conn, filter.clone(), moment)?;
-            let mut counted = funnel::funnel(&store::stories(conn, who, &[RecordKind::Discovery], &asked)?, period);
-            counted.as_of_size = asked.as_of.map(|as_of| as_of.size);
+            let told = store::stories(conn, who, &[RecordKind::Discovery], &asked)?;
+            let mut counted = funnel::funnel(&told.stories, period);
+            counted.as_of_size = told.then.map(|then| then.as_of_size);
+            counted.erased = told.then.map(|then| then.erased);
             Ok(counted)
         })
         .await?;

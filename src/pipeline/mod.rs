@@ -33,6 +33,15 @@ impl Period {
     }
 }
 
+/// What is said of counts as of a past moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Then {
+    /// How many leaves the checkpoint covers that they are as of.
+    pub as_of_size: u64,
+    /// Records that are not counted since their version of then was erased.
+    pub erased: u64,
+}
+
 /// A record the asker may see, as far as it is counted.
 #[derive(Debug, Clone)]
 pub struct Story {

@@ -33,6 +33,10 @@ pub struct Overview {
     #[schema(minimum = 0)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub as_of_size: Option<u64>,
+    /// With `as_of`: records that are not counted since their version of then was erased.
+    #[schema(minimum = 0)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub erased: Option<u64>,
 }
 
 /// One state of one lifecycle.
@@ -85,7 +89,7 @@ pub fn overview(stories: &[Story], as_of: Time, period: Period) -> Overview {
             }
         }
     }
-    Overview { as_of, as_of_size: None, period, stages }
+    Overview { as_of, as_of_size: None, erased: None, period, stages }
 }
 
 fn rows(lifecycle: &Lifecycle) -> impl Iterator<Item = StageCount> {

@@ -3,7 +3,7 @@
 //!
 //! Rows are slim, and events are joined to their records here and not in SQL: what is visible of findings, insights and
 //! pairings is a condition that cannot stand in a subquery.
-use super::{Story, stay::Moved};
+use super::{Story, Then, stay::Moved};
 use crate::{
     Error, Result,
     auth::policy::Principal,
@@ -45,6 +45,14 @@ pub struct Asked {
     pub as_of: Option<AsOf>,
 }
 
+/// The records that are counted.
+pub struct Told {
+    /// Each with its moves.
+    pub stories: Vec<Story>,
+    /// What is to be said of a past moment.
+    pub then: Option<Then>,
+}
+
 /// What is asked, with the moment looked up in the log.
 ///
 /// # Errors
@@ -76,7 +84,7 @@ impl Seen {
 ///
 /// # Errors
 /// What the database says.
-pub fn stories(conn: &mut Conn, who: &Principal, kinds: &[RecordKind], asked: &Asked) -> Result<Vec<Story>> {
+pub fn stories(conn: &mut Conn, who: &Principal, kinds: &[RecordKind], asked: &Asked) -> Result<Told> {
     // What a record was then may be asked for where it is not any more.
     let today = if asked.as_of.is_some() { &Filter::default() } else { &asked.filter };
     let mut seen: HashMap<Uuid, Seen> = HashMap::new();
@@ -90,13 +98,17 @@ pub fn stories(conn: &mut Conn, who: &Principal, kinds: &[RecordKind], asked: &A
             RecordKind::Organization | RecordKind::Person | RecordKind::Lifecycle | RecordKind::Transfer => {}
         }
     }
-    if let Some(as_of) = &asked.as_of {
-        set_back(conn, who, as_of, &asked.filter, &mut seen)?;
-    }
+    let erased = match &asked.as_of {
+        Some(as_of) => set_back(conn, who, as_of, &asked.filter, &mut seen)?,
+        None => 0,
+    };
     let unseen = versions_not_for_partners(conn, who, kinds, &seen)?;
     let then = trials_then(conn, who, kinds)?;
     add_moves(conn, who, kinds, asked.as_of.as_ref(), &unseen, then.as_ref(), &mut seen)?;
-    Ok(seen.into_values().map(|s| s.story).collect())
+    Ok(Told {
+        stories: seen.into_values().map(|s| s.story).collect(),
+        then: asked.as_of.map(|as_of| Then { as_of_size: as_of.size, erased }),
+    })
 }
 
 fn story(kind: RecordKind, lifecycle: &Arc<Lifecycle>, state: String) -> Story {
@@ -211,20 +223,26 @@ fn pairings(conn: &mut Conn, who: &Principal, seen: &mut HashMap<Uuid, Seen>) ->
     Ok(())
 }
 
-/// Sets records back to what they were, and leaves out those that were not there or are not asked for.
+/// Sets records back to what they were, and leaves out those that were not there or are not asked for; answers of how many the
+/// version of then was erased.
 fn set_back(
     conn: &mut Conn,
     who: &Principal,
     as_of: &AsOf,
     filter: &Filter,
     seen: &mut HashMap<Uuid, Seen>,
-) -> Result<()> {
+) -> Result<u64> {
     let ids: Vec<Uuid> = seen.keys().copied().collect();
     let mut known: HashMap<String, Arc<Lifecycle>> = HashMap::new();
+    let mut erased = 0;
     let mut was = HashMap::with_capacity(ids.len());
     for chunk in ids.chunks(AT_ONCE) {
         for (id, version) in past::store::versions(conn, who, as_of, chunk)? {
-            let (Some(mut record), Version::Was(content)) = (seen.remove(&id), version) else { continue };
+            let Some(mut record) = seen.remove(&id) else { continue };
+            let Version::Was(content) = version else {
+                erased += 1;
+                continue;
+            };
             if record.story.kind == RecordKind::Discovery {
                 let discovery: Discovery = read(Value::Object(content))?;
                 if !filter.counts(&discovery) {
@@ -243,7 +261,7 @@ fn set_back(
         }
     }
     *seen = was;
-    Ok(())
+    Ok(erased)
 }
 
 fn read<T: DeserializeOwned>(content: Value) -> Result<T> {
@@ -357,7 +375,11 @@ fn versions_not_for_partners(
     add_versions!(Trial, trial, clinic_id);
     let mut unseen = HashSet::new();
     for (enqueued, record, payload) in rows {
-        let (Some(seen), Some(payload)) = (seen.get(&record.0), payload) else { continue };
+        let Some(seen) = seen.get(&record.0) else { continue };
+        let Some(payload) = payload else {
+            unseen.insert(enqueued);
+            continue;
+        };
         let payload: Map<String, Value> = serde_json::from_slice(&payload)
             .map_err(|e| Error::Internal(format!("payload of event {enqueued}: {e}")))?;
         let content = payload.get("record").and_then(Value::as_object);

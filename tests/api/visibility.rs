@@ -62,7 +62,8 @@ fn a_planted_leak_is_found() {
     let id = "01932f2a-8f4e-7c11-a3c9-0d4f6c1b2e55";
     let secrets = [secret("id", id), secret("code", "D-17"), secret("title", "About zz-secret-newt")];
     let found = |body: Value| {
-        let reply = Reply { status: 200, body, etag: None, location: None, headers: Vec::new() };
+        let reply =
+            Reply { status: 200, text: body.to_string(), body, etag: None, location: None, headers: Vec::new() };
         leaks(&told(&reply), &secrets).into_iter().map(|s| s.what.clone()).collect::<Vec<_>>()
     };
     assert_eq!(found(json!({ "data": [{ "id": id }] })), ["id"]);
@@ -77,6 +78,7 @@ fn a_planted_leak_is_found() {
     assert!(found(json!({ "instance": format!("/v1/discoveries/{id}") })).is_empty());
     let header = Reply {
         status: 200,
+        text: String::new(),
         body: json!(null),
         etag: None,
         location: None,
@@ -127,6 +129,8 @@ fn tries(w: &World, parameter: &Value) -> Vec<String> {
         "condition" => vec!["D000690".into(), "Amyotrophic".into()],
         "nct_id" => vec!["NCT00000001".into()],
         "ror" => vec!["02mhbdp94".into()],
+        "as_of" => moments(w),
+        "person_id" => people(),
         "updated_after" | "from" => vec!["2020-01-01T00:00:00Z".into()],
         "to" => vec!["2098-01-01T00:00:00Z".into()],
         "overdue" | "unexpected" | "accepting_work" => vec!["true".into(), "false".into()],
@@ -137,6 +141,14 @@ fn tries(w: &World, parameter: &Value) -> Vec<String> {
         "lab_id" | "clinic_id" | "organization_id" | "parent_id" => organizations(),
         other => panic!("say what to try for the parameter {other}"),
     }
+}
+
+/// The moments at which records came about or changed, and now.
+fn moments(w: &World) -> Vec<String> {
+    let recorded = w.admin.get("/v1/history?limit=200&fields=recorded_at").expect(200).body;
+    let at = |event: &Value| event["recorded_at"].as_str().unwrap().to_owned();
+    let all: Vec<String> = recorded["data"].as_array().unwrap().iter().map(at).collect();
+    all.into_iter().step_by(20).collect()
 }
 
 fn encoded(text: &str) -> String {
@@ -236,6 +248,9 @@ fn a_partner_finds_nothing_hidden(app: &TestApp) {
                 assert_eq!(reply.status, if record.visible { 200 } else { 404 }, "{path} of {record:?}");
                 if record.visible {
                     // Every page of it too, and every error it can make.
+                    if parameters.iter().any(|p| p["name"] == "as_of") {
+                        moments(&w).iter().for_each(|at| drop(ask(&format!("{path}?as_of={at}"))));
+                    }
                     if parameters.iter().any(|p| p["name"] == "limit") {
                         ask(&format!("{path}?limit=1")).expect(200);
                         ask(&format!("{path}?count=true&limit=200")).expect(200);

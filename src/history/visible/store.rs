@@ -66,9 +66,11 @@ pub fn visible(conn: &mut Conn, who: &Principal, events: Vec<Event>) -> Result<(
     let hidden = hidden_records(conn, who, events.iter().map(|e| e.record))?;
     let events: Vec<Event> = events.into_iter().filter(|e| !hidden.contains(&e.record)).collect();
     let sight = sight(conn, who, &events)?;
+    let nothing = Map::new();
     let shown = |event: &Event| {
-        let shows = |content| sight.shows(who, event.kind, event.record, event.enqueued, content);
-        event.content().is_none_or(shows)
+        // What was erased is shown to whom it would be whatever it said.
+        let content = event.content().unwrap_or(&nothing);
+        sight.shows(who, event.kind, event.record, event.enqueued, content)
     };
     let events = events.into_iter().filter(shown).collect();
     Ok((events, sight))

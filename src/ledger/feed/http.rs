@@ -4,7 +4,7 @@ use crate::{
     Error, Result,
     auth::{extract::Guard, policy::Read},
     error::Code,
-    http::params::Params,
+    http::{accept, params::Params},
     ledger::{
         log::{Stored, Wanted},
         pulse::Published,
@@ -91,7 +91,7 @@ struct EventStream(String);
 #[get("/v1/events")]
 async fn list_events(who: Guard<Read>, request: HttpRequest) -> Result<HttpResponse> {
     let mut params = Params::read(&request, &["after", "limit", "kind", "action"])?;
-    let streams = wants_stream(&request);
+    let streams = accept::names(&request, "text/event-stream");
     let wanted = Wanted { kinds: params.any("kind"), actions: params.any("action") };
     let limit = params.integer("limit", 1, 200).unwrap_or(50);
     let published = who.app().pulse.latest()?;
@@ -111,13 +111,6 @@ async fn list_events(who: Guard<Read>, request: HttpRequest) -> Result<HttpRespo
         })
         .await?;
     Ok(HttpResponse::Ok().json(page))
-}
-
-fn wants_stream(request: &HttpRequest) -> bool {
-    let accept = request.headers().get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    accept
-        .split(',')
-        .any(|range| range.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case("text/event-stream"))
 }
 
 /// From where: behind the last event that the reader took.

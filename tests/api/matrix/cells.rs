@@ -121,6 +121,7 @@ pub const OPERATIONS: &[(&str, Cells)] = &[
     ("get_checkpoint", Acts(&[act("", nothing, ANSWERED, WITH_A_ROLE)])),
     ("get_consistency_proof", Acts(&[act("", nothing, FAULTY, WITH_A_ROLE)])),
     ("get_tile", Acts(&[act("", nothing, ANSWERED, "nnnn nnnn nnyy n")])),
+    ("list_history", Acts(&[act("", nothing, ANSWERED, WITH_A_ROLE)])),
     ("list_events", Acts(&[act("", nothing, ANSWERED, WITH_A_ROLE)])),
     ("get_event_proof", Acts(&[
         act("amberfish", nothing, ANSWERED,             "y   y   y   y    y   y   y   y    y   y   y   y    n"),

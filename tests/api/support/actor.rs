@@ -19,6 +19,8 @@ pub struct Actor {
 pub struct Reply {
     pub status: u16,
     pub body: Value,
+    /// The body as it came.
+    pub text: String,
     pub etag: Option<String>,
     pub location: Option<String>,
     pub headers: Vec<(String, String)>,
@@ -87,8 +89,8 @@ impl Actor {
         if find("content-encoding").is_none() {
             contract::check(method, path, status, find("content-type").as_deref(), &text);
         }
-        let body = serde_json::from_str(&text).unwrap_or(Value::String(text));
-        Reply { status, body, etag, location, headers }
+        let body = serde_json::from_str(&text).unwrap_or_else(|_| Value::String(text.clone()));
+        Reply { status, body, text, etag, location, headers }
     }
 
     #[track_caller]

@@ -62,7 +62,7 @@ pub fn check(method: &str, path: &str, status: u16, media: Option<&str>, text: &
     };
     let media = media.and_then(|m| m.split(';').next()).unwrap_or_default();
     assert!(content.contains_key(media), "{asked} as {media:?}, which is not said");
-    if media.ends_with("json") {
+    if media == "application/json" || media.ends_with("+json") {
         let body = serde_json::from_str(text).unwrap_or_else(|e| panic!("{asked} with what is no JSON: {e}"));
         let at = format!("{operation}/responses/{status}/content/{}/schema", escaped(media));
         let mut wrong = misfits(&at, &body);

@@ -1,0 +1,2 @@
+DROP INDEX event_by_actor;
+DROP INDEX event_by_time;

@@ -1,0 +1,81 @@
+//! The only SQL of erasure.
+use crate::{
+    Error, Result,
+    db::{
+        Conn,
+        schema::{
+            credential, event, idempotency, identity, invitation, oidc_login, personal_token, refresh_token, session,
+            sign_in, signature_challenge,
+        },
+    },
+    id::{AnyId, PersonId},
+    vocabulary::Action,
+};
+use diesel::prelude::*;
+use serde_json::Value;
+use uuid::Uuid;
+
+/// A version of a record, as far as erasing it is concerned.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recorded {
+    /// The version.
+    pub version: i64,
+    /// What made it.
+    pub action: Action,
+    /// Whether a signature stands under it.
+    pub signed: bool,
+    /// Whether its payload is still there.
+    pub is_kept: bool,
+}
+
+/// The versions of a record, the oldest first.
+///
+/// # Errors
+/// What the database says.
+pub fn versions(conn: &mut Conn, record: Uuid) -> Result<Vec<Recorded>> {
+    type Row = (i64, Action, Vec<u8>, Option<Vec<u8>>);
+    let rows: Vec<Row> = event::table
+        .filter(event::record_id.eq(AnyId::of(record)))
+        .order(event::record_version)
+        .select((event::record_version, event::action, event::leaf, event::salt))
+        .load(conn)?;
+    let recorded = |(version, action, leaf, salt): Row| {
+        let leaf: Value = serde_json::from_slice(&leaf).map_err(|e| Error::Internal(e.to_string()))?;
+        Ok(Recorded { version, action, signed: !leaf["signature"].is_null(), is_kept: salt.is_some() })
+    };
+    rows.into_iter().map(recorded).collect()
+}
+
+/// Destroys salt and payload of some versions of a record; answers how many.
+///
+/// # Errors
+/// What the database says.
+pub fn destroy(conn: &mut Conn, record: Uuid, versions: &[i64]) -> Result<usize> {
+    let events = event::table
+        .filter(event::record_id.eq(AnyId::of(record)))
+        .filter(event::record_version.eq_any(versions.to_vec()));
+    let nothing: (Option<Vec<u8>>, Option<Vec<u8>>) = (None, None);
+    Ok(diesel::update(events).set((event::salt.eq(nothing.0), event::payload.eq(nothing.1))).execute(conn)?)
+}
+
+/// Destroys everything that is kept about how a person got in and what they did with it.
+///
+/// # Errors
+/// What the database says.
+pub fn forget_access(conn: &mut Conn, person: PersonId) -> Result<()> {
+    let sessions = session::table.filter(session::person_id.eq(person)).select(session::id);
+    let challenges =
+        signature_challenge::table.filter(signature_challenge::person_id.eq(person)).select(signature_challenge::id);
+    diesel::delete(oidc_login::table.filter(oidc_login::challenge_id.assume_not_null().eq_any(challenges)))
+        .execute(conn)?;
+    diesel::delete(signature_challenge::table.filter(signature_challenge::person_id.eq(person))).execute(conn)?;
+    diesel::delete(refresh_token::table.filter(refresh_token::session_id.eq_any(sessions))).execute(conn)?;
+    diesel::delete(session::table.filter(session::person_id.eq(person))).execute(conn)?;
+    diesel::delete(personal_token::table.filter(personal_token::person_id.eq(person))).execute(conn)?;
+    diesel::delete(invitation::table.filter(invitation::person_id.eq(person))).execute(conn)?;
+    diesel::delete(identity::table.filter(identity::person_id.eq(person))).execute(conn)?;
+    diesel::delete(idempotency::table.filter(idempotency::person_id.eq(person))).execute(conn)?;
+    diesel::delete(sign_in::table.filter(sign_in::person_id.eq(person))).execute(conn)?;
+    diesel::delete(credential::table.filter(credential::person_id.eq(person))).execute(conn)?;
+    Ok(())
+}
