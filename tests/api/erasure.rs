@@ -3,8 +3,9 @@ use crate::{
     ledger::{settled, sound},
     support::{Actor, TestApp, on_both_engines},
 };
-use benchside::{erasure::change, id::Key, vocabulary::RecordKind};
+use benchside::{db::columns::Time, erasure::change, id::Key, vocabulary::RecordKind};
 use serde_json::{Value, json};
+use std::time::Duration;
 
 on_both_engines!(
     erased_versions_are_a_gap_in_a_sound_log,
@@ -13,7 +14,8 @@ on_both_engines!(
     a_payload_that_no_erasure_names_is_missed,
 );
 
-fn logged(app: &TestApp) -> (Actor, String) {
+/// A discovery in three versions, and a moment at which it was in its second.
+fn logged(app: &TestApp) -> (Actor, String, Time) {
     let lab = app.lab("Motor Neuron Lab");
     let ada = app.scientist("Ada Okafor", lab);
     let new =
@@ -21,8 +23,11 @@ fn logged(app: &TestApp) -> (Actor, String) {
     let made = ada.post("/v1/discoveries", new).expect(201);
     let path = made.body["links"]["self"].as_str().unwrap().to_owned();
     ada.patch(&path, 1, json!({ "trl": 2 })).expect(200);
+    settled(app);
+    std::thread::sleep(Duration::from_millis(2));
+    let then = app.app.clock.now();
     ada.patch(&path, 2, json!({ "title": "A patient reacted" })).expect(200);
-    (ada, path)
+    (ada, path, then)
 }
 
 fn erase(app: &TestApp, kind: RecordKind, path: &str, versions: &'static [i64]) -> Result<usize, String> {
@@ -39,10 +44,9 @@ fn history(who: &Actor, path: &str) -> Vec<Value> {
 }
 
 fn erased_versions_are_a_gap_in_a_sound_log(app: &TestApp) {
-    let (ada, path) = logged(app);
+    let (ada, path, then) = logged(app);
     let auditor = app.auditor("Audrey Stone");
     settled(app);
-    let then = app.app.clock.now();
     let index = history(&ada, &path)[2]["leaf_index"].as_i64().unwrap();
     assert_eq!(erase(app, RecordKind::Discovery, &path, &[1, 2]), Ok(2));
     settled(app);
@@ -113,7 +117,7 @@ fn what_is_signed_is_not_erased(app: &TestApp) {
 }
 
 fn a_person_is_erased_from_every_version(app: &TestApp) {
-    let (ada, path) = logged(app);
+    let (ada, path, _) = logged(app);
     let admin = app.administrator("Root Admin");
     let person = format!("/v1/people/{}", ada.id);
     let erased = |app: &TestApp| {
@@ -125,7 +129,8 @@ fn a_person_is_erased_from_every_version(app: &TestApp) {
         .map_err(|e| format!("{e:?}"))
     };
     assert!(erased(app).unwrap_err().contains("disable them first"));
-    admin.post(&format!("{person}/disable"), json!({ "reason": "Left" })).expect(200);
+    let version = admin.get(&person).expect(200).version();
+    admin.versioned("POST", &format!("{person}/disable"), version, json!({ "reason": "Left" })).expect(200);
     assert_eq!(erased(app), Ok(2));
     assert!(erased(app).unwrap_err().contains("erased already"));
     settled(app);
@@ -151,7 +156,7 @@ fn a_person_is_erased_from_every_version(app: &TestApp) {
 }
 
 fn a_payload_that_no_erasure_names_is_missed(app: &TestApp) {
-    let (_, path) = logged(app);
+    let (_, path, _) = logged(app);
     assert_eq!(erase(app, RecordKind::Discovery, &path, &[1]), Ok(1));
     settled(app);
     sound(app);
