@@ -24,6 +24,7 @@ pub mod organization;
 pub mod pairing;
 pub mod person;
 pub mod pipeline;
+pub mod recall;
 pub mod signature;
 pub mod transfer;
 pub mod transition;

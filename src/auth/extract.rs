@@ -255,8 +255,9 @@ fn refuse_out_of_scope(request: &HttpRequest, who: &Principal) -> Result<()> {
         who.must_have_signed_in()?;
     }
     let access = if request.method().is_safe() { Access::Read } else { Access::Write };
-    // Many moves may be of several kinds: each is asked about on its own.
-    if path == "/v1/transitions" && who.scope.allows_some(access) {
+    // Many moves may be of several kinds, and recalls are of records of several: each is asked about on its own.
+    let of_several = path == "/v1/transitions" || path == "/v1/recalls" || path.starts_with("/v1/recalls/");
+    if of_several && who.scope.allows_some(access) {
         return Ok(());
     }
     who.scope.must_allow(kind_of_path(path), access)
