@@ -16,7 +16,7 @@ use crate::{
     db::columns::Time,
     error::Code,
     http::{self, answer::Answer, body::Body, problem::RequestId},
-    id::{Key, PersonId, SessionId},
+    id::{Key, PersonId, RecallId, SessionId},
     idempotency::{Repeatable, once},
     ledger::Context,
     vocabulary::RecordKind,
@@ -290,6 +290,11 @@ async fn forbidden<P: Permission>(request: &HttpRequest, app: &App, who: Princip
     let refusal = P::ROW.refused();
     let Some(segment) = request.match_info().get("id") else { return refusal };
     let plural = routed(request).split('/').nth(2).unwrap_or_default();
+    if plural == "recalls" {
+        let Ok(id) = uuid::Uuid::parse_str(segment).map(RecallId::of) else { return Error::not_found() };
+        let found = app.db.read(move |conn| crate::recall::store::find(conn, &who, id)).await;
+        return found.err().unwrap_or(refusal);
+    }
     let kind = RecordKind::ALL.iter().copied().find(|kind| kind.plural() == plural);
     let Some((kind, key)) = kind.and_then(|kind| Some((kind, Key::parse(kind, segment)?))) else {
         return Error::not_found();

@@ -20,6 +20,7 @@ mod matrix;
 mod oidc;
 mod openapi;
 mod pressure;
+mod recall;
 mod rotation;
 mod sessions;
 mod store;

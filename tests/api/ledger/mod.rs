@@ -59,7 +59,7 @@ fn verified(app: &TestApp) -> Report {
 }
 
 #[track_caller]
-fn sound(app: &TestApp) -> Report {
+pub fn sound(app: &TestApp) -> Report {
     let report = verified(app);
     assert!(report.is_clean(), "{:#?}", report.faults);
     report
