@@ -444,7 +444,5 @@ allow_tables_to_appear_in_same_query!(
     oidc_login,
     idempotency,
     recall,
-    discovery_return,
-    subscription,
-    notice_mark
+    discovery_return
 );

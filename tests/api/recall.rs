@@ -19,7 +19,6 @@ on_both_engines!(
 
 pub struct Ward {
     pub lab: OrganizationId,
-    pub clinic: OrganizationId,
     pub ada: Actor,
     pub kim: Actor,
     pub cal: Actor,
@@ -34,7 +33,7 @@ pub fn ward(app: &TestApp) -> Ward {
         "brief_title": "HSP70 in ALS", "study_type": "INTERVENTIONAL", "phases": ["PHASE1"], "clinic_id": clinic,
     });
     let trial = kim.post("/v1/trials", new).expect(201).id();
-    Ward { lab, clinic, ada, kim, cal, trial }
+    Ward { lab, ada, kim, cal, trial }
 }
 
 impl Ward {

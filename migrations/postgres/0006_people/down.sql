@@ -1,5 +1,3 @@
-DROP TABLE notice_mark;
-DROP TABLE subscription;
 DROP INDEX discovery_by_origin;
 DROP TABLE discovery_return;
 DROP INDEX discovery_recalled;

@@ -34,22 +34,3 @@ FROM event JOIN insight ON insight.id =
     CAST(CAST(convert_from(event.payload, 'UTF8') AS jsonb) ->> 'insight_id' AS uuid)
 WHERE event.record_kind = 'discovery' AND event.move IS NOT NULL AND event.payload IS NOT NULL;
 CREATE INDEX discovery_by_origin ON discovery (origin_insight_id) WHERE origin_insight_id IS NOT NULL;
-
--- What somebody follows besides what they own: a record, a lab, a condition. `target` spells it in one way.
-CREATE TABLE subscription (
-    id uuid NOT NULL PRIMARY KEY,
-    person_id uuid NOT NULL REFERENCES person (id),
-    target text NOT NULL,
-    record_kind text,
-    record_id uuid,
-    condition jsonb,
-    created_at timestamptz NOT NULL,
-    CHECK ((record_id IS NULL) <> (condition IS NULL)),
-    UNIQUE (person_id, target)
-);
-
--- Up to which event somebody has read, by its number: positions change when the log begins anew.
-CREATE TABLE notice_mark (
-    person_id uuid NOT NULL PRIMARY KEY REFERENCES person (id),
-    read_until bigint NOT NULL
-);
