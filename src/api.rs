@@ -13,7 +13,7 @@ use crate::{
         openapi::Problem,
         params, problem,
     },
-    insight, ledger, lifecycle, organization, pairing, person, pipeline, recall, signature, transfer, trial,
+    insight, ledger, lifecycle, organization, pairing, person, pipeline, recall, signature, transfer, trial, work,
 };
 use actix_http::{HttpService, error::DispatchError};
 use actix_server::{Server, ServerBuilder};
@@ -75,6 +75,7 @@ use utoipa_swagger_ui::{Config, SwaggerUi};
         (name = "Recalls", description = "What a finding that no longer stands led to, until somebody answers for it"),
         (name = "Signatures", description = "Challenges that electronic signatures answer"),
         (name = "Trials", description = "Trials, what they test and what they found"),
+        (name = "Work", description = "What waits for somebody"),
     ),
     components(schemas(Problem)),
     modifiers(&BearerTokens),
@@ -107,6 +108,7 @@ fn routes(cfg: &mut ServiceConfig) {
         .configure(pairing::http::routes)
         .configure(transfer::http::routes)
         .configure(recall::http::routes)
+        .configure(work::http::routes)
         .configure(pipeline::http::routes)
         .configure(bulk::http::routes)
         .configure(ledger::http::routes)

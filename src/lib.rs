@@ -31,5 +31,6 @@ pub mod transition;
 pub mod trial;
 pub mod value;
 pub mod vocabulary;
+pub mod work;
 
 pub use error::{Error, Result};

@@ -256,7 +256,8 @@ fn refuse_out_of_scope(request: &HttpRequest, who: &Principal) -> Result<()> {
     }
     let access = if request.method().is_safe() { Access::Read } else { Access::Write };
     // Many moves may be of several kinds, and recalls are of records of several: each is asked about on its own.
-    let of_several = path == "/v1/transitions" || path == "/v1/recalls" || path.starts_with("/v1/recalls/");
+    let of_several =
+        ["/v1/transitions", "/v1/recalls", "/v1/me/work"].contains(&path) || path.starts_with("/v1/recalls/");
     if of_several && who.scope.allows_some(access) {
         return Ok(());
     }

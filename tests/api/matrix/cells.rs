@@ -123,6 +123,7 @@ pub const OPERATIONS: &[(&str, Cells)] = &[
     ("get_checkpoint", Acts(&[act("", nothing, ANSWERED, WITH_A_ROLE)])),
     ("get_consistency_proof", Acts(&[act("", nothing, FAULTY, WITH_A_ROLE)])),
     ("get_tile", Acts(&[act("", nothing, ANSWERED, "nnnn nnnn nnyy n")])),
+    ("list_work", Acts(&[act("", nothing, ANSWERED, WITH_A_ROLE)])),
     ("list_recalls", Acts(&[act("", nothing, ANSWERED, WITH_A_ROLE)])),
     ("acknowledge_recall", Acts(&[
         //                                        ada sam bea mel  kim cal lou exo  pat riv aud adm  nil
