@@ -28,3 +28,4 @@ mod support;
 mod tokens;
 mod visibility;
 mod walk;
+mod work;
