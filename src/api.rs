@@ -13,7 +13,7 @@ use crate::{
         openapi::Problem,
         params, problem,
     },
-    insight, ledger, lifecycle, organization, pairing, person, pipeline, signature, transfer, trial,
+    insight, ledger, lifecycle, organization, pairing, person, pipeline, recall, signature, transfer, trial, work,
 };
 use actix_http::{HttpService, error::DispatchError};
 use actix_server::{Server, ServerBuilder};
@@ -72,8 +72,10 @@ use utoipa_swagger_ui::{Config, SwaggerUi};
         (name = "Pairings", description = "Discoveries and the clinicians or sponsors who take them up"),
         (name = "People", description = "Who takes part, with which roles and where"),
         (name = "Pipeline", description = "How records move, in figures"),
+        (name = "Recalls", description = "What a finding that no longer stands led to, until somebody answers for it"),
         (name = "Signatures", description = "Challenges that electronic signatures answer"),
         (name = "Trials", description = "Trials, what they test and what they found"),
+        (name = "Work", description = "What waits for somebody"),
     ),
     components(schemas(Problem)),
     modifiers(&BearerTokens),
@@ -105,6 +107,8 @@ fn routes(cfg: &mut ServiceConfig) {
         .configure(insight::http::routes)
         .configure(pairing::http::routes)
         .configure(transfer::http::routes)
+        .configure(recall::http::routes)
+        .configure(work::http::routes)
         .configure(pipeline::http::routes)
         .configure(bulk::http::routes)
         .configure(history::across::http::routes)

@@ -26,11 +26,13 @@ pub mod pairing;
 pub mod past;
 pub mod person;
 pub mod pipeline;
+pub mod recall;
 pub mod signature;
 pub mod transfer;
 pub mod transition;
 pub mod trial;
 pub mod value;
 pub mod vocabulary;
+pub mod work;
 
 pub use error::{Error, Result};

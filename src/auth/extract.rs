@@ -16,7 +16,7 @@ use crate::{
     db::columns::Time,
     error::Code,
     http::{self, answer::Answer, body::Body, problem::RequestId},
-    id::{Key, PersonId, SessionId},
+    id::{Key, PersonId, RecallId, SessionId},
     idempotency::{Repeatable, once},
     ledger::Context,
     vocabulary::RecordKind,
@@ -255,8 +255,10 @@ fn refuse_out_of_scope(request: &HttpRequest, who: &Principal) -> Result<()> {
         who.must_have_signed_in()?;
     }
     let access = if request.method().is_safe() { Access::Read } else { Access::Write };
-    // Many moves may be of several kinds: each is asked about on its own.
-    if path == "/v1/transitions" && who.scope.allows_some(access) {
+    // Many moves may be of several kinds, and recalls are of records of several: each is asked about on its own.
+    let of_several =
+        ["/v1/transitions", "/v1/recalls", "/v1/me/work"].contains(&path) || path.starts_with("/v1/recalls/");
+    if of_several && who.scope.allows_some(access) {
         return Ok(());
     }
     who.scope.must_allow(kind_of_path(path), access)
@@ -289,6 +291,11 @@ async fn forbidden<P: Permission>(request: &HttpRequest, app: &App, who: Princip
     let refusal = P::ROW.refused();
     let Some(segment) = request.match_info().get("id") else { return refusal };
     let plural = routed(request).split('/').nth(2).unwrap_or_default();
+    if plural == "recalls" {
+        let Ok(id) = uuid::Uuid::parse_str(segment).map(RecallId::of) else { return Error::not_found() };
+        let found = app.db.read(move |conn| crate::recall::store::find(conn, &who, id)).await;
+        return found.err().unwrap_or(refusal);
+    }
     let kind = RecordKind::ALL.iter().copied().find(|kind| kind.plural() == plural);
     let Some((kind, key)) = kind.and_then(|kind| Some((kind, Key::parse(kind, segment)?))) else {
         return Error::not_found();

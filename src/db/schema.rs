@@ -4,8 +4,10 @@ use diesel::{allow_tables_to_appear_in_same_query, table};
 
 mod door;
 mod log;
+mod people;
 pub use door::*;
 pub use log::*;
+pub use people::*;
 
 table! {
     use diesel::sql_types::*;
@@ -124,6 +126,7 @@ table! {
         refs -> JsonColumn,
         tags -> JsonColumn,
         origin_insight_id -> Nullable<IdColumn>,
+        recalled_at -> Nullable<TimeColumn>,
         terms -> Text,
         search -> Text,
         created_at -> TimeColumn,
@@ -232,6 +235,7 @@ table! {
         outcome_note -> Nullable<Text>,
         refined_discovery_id -> Nullable<IdColumn>,
         spawned -> JsonColumn,
+        recalled_at -> Nullable<TimeColumn>,
         search -> Text,
         created_at -> TimeColumn,
         updated_at -> TimeColumn,
@@ -438,5 +442,7 @@ allow_tables_to_appear_in_same_query!(
     invitation,
     identity,
     oidc_login,
-    idempotency
+    idempotency,
+    recall,
+    discovery_return
 );

@@ -178,6 +178,7 @@ pub fn log(
         refs: new.references.0.into(),
         tags: strings(new.tags),
         origin_insight_id: origin,
+        recalled_at: None,
         terms: String::new(),
         search: String::new(),
         created_at: context.at,
@@ -359,6 +360,10 @@ impl Movable for Discovery {
         self.held_from = step.held_from;
         self.stop_reason = order.stop_reason;
         self.index();
-        record_change(conn, context, &mut self, change)
+        let event = record_change(conn, context, &mut self, change)?;
+        if let Some(insight) = order.insight_id {
+            store::index_return(conn, self.id, insight)?;
+        }
+        Ok(event)
     }
 }

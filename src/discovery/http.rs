@@ -126,6 +126,8 @@ pub struct DiscoveryView {
     pub origin_insight_id: Option<InsightId>,
     /// The same with its name.
     pub origin_insight: Option<InsightName>,
+    /// Since when a recall waits here: a finding behind it was retracted or superseded, and nobody has acknowledged that.
+    pub recalled_at: Option<Time>,
     /// When it was recorded.
     pub created_at: Time,
     /// When it last changed.
@@ -173,6 +175,7 @@ pub fn views(conn: &mut Conn, who: &Principal, rows: Vec<Discovery>) -> Result<V
             tags: d.tags.0,
             origin_insight_id: origin.as_ref().map(|o| o.id),
             origin_insight: origin,
+            recalled_at: d.recalled_at,
             created_at: d.created_at,
             updated_at: d.updated_at,
             links: Links::of(RecordKind::Discovery, d.id.0),

@@ -65,6 +65,10 @@ pub struct Discovery {
     pub tags: Doc<Vec<String>>,
     /// The insight that spawned it.
     pub origin_insight_id: Option<InsightId>,
+    /// Since when a recall waits here, if one does. Left out of what is recorded otherwise, so that what was recorded
+    /// before there were recalls says the same.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub recalled_at: Option<Time>,
     /// Folded conditions for filters.
     #[serde(skip)]
     pub terms: String,

@@ -5,12 +5,11 @@ use crate::{
     Result,
     auth::policy::Principal,
     db::{
-        Conn, MultiBackend, Sees, any_of, containing, finders,
-        schema::{discovery, pairing},
-        seen_by_visibility,
+        Conn, MultiBackend, Sees, any_of, containing, each_backend, finders,
+        schema::{discovery, discovery_return, pairing},
     },
     http::page::{Page, keyset},
-    id::{DiscoveryId, OrganizationId, PersonId},
+    id::{DiscoveryId, InsightId, OrganizationId, PersonId},
     ledger::stored,
     lifecycle::builtin::ACCEPTED,
     past::{Narrows, among},
@@ -49,10 +48,26 @@ pub fn paired_with(conn: &mut Conn, who: &Principal) -> Result<HashSet<Discovery
     Ok(accepted_with!(who).load(conn)?.into_iter().collect())
 }
 
+/// Who sees a discovery, of one type whoever asks, so that it can stand in a subquery: besides its visibility, an accepted
+/// pairing shows it.
+macro_rules! seen_by {
+    ($who:expr) => {{
+        use $crate::{
+            db::{
+                schema::{discovery, pairing},
+                seen_by_visibility,
+            },
+            lifecycle::builtin::ACCEPTED,
+        };
+        let paired = $crate::discovery::store::accepted_with!($who);
+        seen_by_visibility!(discovery, lab_id, $who, or discovery::id.eq_any(paired))
+    }};
+}
+pub(crate) use {accepted_with, seen_by};
+
 /// Besides its visibility, an accepted pairing shows a discovery.
 pub fn visible_to(who: &Principal) -> Sees<discovery::table> {
-    let paired = accepted_with!(who);
-    Box::new(seen_by_visibility!(discovery, lab_id, who, or discovery::id.eq_any(paired)))
+    Box::new(seen_by!(who))
 }
 
 /// What a list of discoveries may be narrowed by.
@@ -175,4 +190,15 @@ pub fn names(
         .load(conn)?;
     let named = |(id, number, title)| (id, DiscoveryName { id, code: RecordKind::Discovery.code(number), title });
     Ok(rows.into_iter().map(named).collect())
+}
+
+/// Notes that an insight was cited for sending a discovery back: a recall of what the insight stands on reaches it.
+///
+/// # Errors
+/// What the database says.
+pub fn index_return(conn: &mut Conn, discovery: DiscoveryId, insight: InsightId) -> Result<()> {
+    let row = (discovery_return::discovery_id.eq(discovery), discovery_return::insight_id.eq(insight));
+    let insert = || diesel::insert_into(discovery_return::table).values(row);
+    each_backend!(conn, |c| insert().on_conflict_do_nothing().execute(c))?;
+    Ok(())
 }

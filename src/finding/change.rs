@@ -1,5 +1,5 @@
 //! The use cases that change a finding: record, revise, move. Each reads as the sentence that describes it.
-use super::{DRAFT, Finding, SIGNED, SUPERSEDED, is_future, store, takes_grade};
+use super::{DRAFT, Finding, RETRACTED, SIGNED, SUPERSEDED, is_future, store, takes_grade};
 use crate::{
     Error, Result,
     auth::policy::{Principal, RecordFinding},
@@ -11,6 +11,7 @@ use crate::{
     ledger::{Change, Context, Stored, next_number, record_change},
     lifecycle::{Actor, Facts, Lifecycle, builtin},
     person::Tenure,
+    recall::{self, RecallCause},
     transition::{Movable, Passed, Situation},
     trial::{self, Trial},
     value::Effect,
@@ -244,7 +245,11 @@ impl Movable for Finding {
         self.state = step.to.name.clone();
         self.state_entered_at = effective_at;
         if self.state != SIGNED {
-            return record_change(conn, context, &mut self, change);
+            let event = record_change(conn, context, &mut self, change)?;
+            if self.state == RETRACTED {
+                recall::change::raise(conn, context, &self, RecallCause::Retracted)?;
+            }
+            return Ok(event);
         }
         self.disclosed = true;
         change.action = Action::Signed;
@@ -287,5 +292,6 @@ fn supersede(conn: &mut Conn, context: &Context, mut previous: Finding, by: Find
         // The version that is stale here is not the one the caller sent.
         Err(Error::Stale { .. }) => Err(no_longer_signed(&code)),
         other => other.map(drop),
-    }
+    }?;
+    recall::change::raise(conn, context, &previous, RecallCause::Superseded)
 }

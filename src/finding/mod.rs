@@ -19,6 +19,8 @@ use serde::{Deserialize, Serialize};
 pub const DRAFT: &str = "draft";
 /// The state after signing.
 pub const SIGNED: &str = "signed";
+/// The state of a finding that no longer stands.
+pub const RETRACTED: &str = "retracted";
 /// The state of a finding that another took the place of.
 pub const SUPERSEDED: &str = "superseded";
 /// The state of a draft that was given up.

@@ -12,7 +12,7 @@ use crate::{
     finding::{self, store::Citable},
     id::{DiscoveryId, FindingId, InsightId, OrganizationId, TrialId},
     ledger::{Change, Context, next_number, record_change},
-    lifecycle::builtin,
+    lifecycle::{builtin, facts},
     organization,
     person::Tenure,
     vocabulary::{Action, OrganizationKind, RecordKind, Urgency},
@@ -92,6 +92,7 @@ pub struct InsightPatch {
 /// 403 for findings of other clinics alone, 422 for findings, discoveries or a lab that do not fit.
 pub fn raise(conn: &mut Conn, who: &Principal, context: &Context, new: NewInsight) -> Result<Insight> {
     let ids = new.finding_ids.0;
+    facts::hold_cited(conn, &ids)?;
     let found = finding::store::citable(conn, who, &ids)?;
     let own = ids.iter().filter_map(|id| found.get(id)).map(|f| f.clinic_id).find(|c| who.belongs_to(*c));
     // Where none of them is seen, none is another clinic's either: that they are not there is told below.
@@ -127,6 +128,7 @@ pub fn raise(conn: &mut Conn, who: &Principal, context: &Context, new: NewInsigh
         outcome_note: None,
         refined_discovery_id: None,
         spawned: Vec::new().into(),
+        recalled_at: None,
         search: String::new(),
         created_at: context.at,
         updated_at: context.at,
@@ -154,6 +156,7 @@ pub fn revise(
     let mut faults = Faults::default();
     let mut trials = None;
     if let Some(List(ids)) = patch.finding_ids.value() {
+        facts::hold_cited(conn, ids)?;
         let found = finding::store::citable(conn, who, ids)?;
         citation_faults(ids, &found, Some(insight.clinic_id), &mut faults);
         trials = Some(trials_of(ids, &found));

@@ -124,6 +124,8 @@ pub struct InsightView {
     /// The discoveries it spawned, as far as the reader sees them.
     #[schema(max_items = 100)]
     pub spawned: Vec<DiscoveryName>,
+    /// Since when a recall waits here: a finding behind it was retracted or superseded, and nobody has acknowledged that.
+    pub recalled_at: Option<Time>,
     /// When it was recorded.
     pub created_at: Time,
     /// When it last changed.
@@ -167,6 +169,7 @@ pub fn views(conn: &mut Conn, who: &Principal, rows: Vec<Insight>) -> Result<Vec
             overdue: i.is_overdue(who.at),
             refined_discovery: i.refined_discovery_id.and_then(|id| discoveries.get(&id).cloned()),
             spawned: i.spawned.iter().filter_map(|id| discoveries.get(id).cloned()).collect(),
+            recalled_at: i.recalled_at,
             title: i.title,
             question: i.question,
             rationale: i.rationale,

@@ -78,6 +78,10 @@ pub struct Insight {
     pub refined_discovery_id: Option<DiscoveryId>,
     /// The discoveries it spawned.
     pub spawned: Doc<Vec<DiscoveryId>>,
+    /// Since when a recall waits here, if one does. Left out of what is recorded otherwise, so that what was recorded
+    /// before there were recalls says the same.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub recalled_at: Option<Time>,
     /// Folded text for `q`.
     #[serde(skip)]
     pub search: String,

@@ -7,8 +7,7 @@ use crate::{
         Conn, MultiBackend, Sees,
         columns::Time,
         containing, finders,
-        schema::{citation, finding, insight, insight_discovery, trial, trial_link},
-        seen_by_visibility,
+        schema::{citation, finding, insight, insight_discovery, trial_link},
     },
     discovery::store as discoveries_store,
     finding::store as findings_store,
@@ -26,22 +25,32 @@ use utoipa::ToSchema;
 stored!(Insight, insight, RecordKind::Insight);
 finders!(Insight, insight, InsightId);
 
+/// [`visible_to`] for those who do not see everything, of one type whoever asks, so that it can stand in a subquery.
+macro_rules! seen_by {
+    ($who:expr) => {{
+        use $crate::db::{
+            schema::{citation, finding, insight, trial},
+            seen_by_visibility,
+        };
+        let seen = trial::table.filter(seen_by_visibility!(trial, clinic_id, $who)).select(trial::id);
+        let hidden = finding::table.filter(finding::trial_id.ne_all(seen)).select(finding::id);
+        let citing_hidden = citation::table.filter(citation::finding_id.eq_any(hidden)).select(citation::insight_id);
+        let submitted = || insight::submitted_at.is_not_null();
+        let theirs = insight::clinic_id.eq_any($who.organizations.clone()).or(insight::owner_id.eq($who.id));
+        submitted()
+            .and(insight::lab_id.eq_any($who.organizations.clone()))
+            .or(insight::id.ne_all(citing_hidden).and(theirs.or(submitted())))
+    }};
+}
+pub(crate) use seen_by;
+
 /// Once submitted, the lab. Otherwise nobody who does not see the trial of every finding it cites (the finding behind it is
 /// signed, so that the trial decides): of these the clinic and the owner at any time, the others once it was submitted.
 pub fn visible_to(who: &Principal) -> Sees<insight::table> {
     if who.sees_all() {
         return Box::new(true.into_sql::<Bool>());
     }
-    let seen = trial::table.filter(seen_by_visibility!(trial, clinic_id, who)).select(trial::id);
-    let hidden = finding::table.filter(finding::trial_id.ne_all(seen)).select(finding::id);
-    let citing_hidden = citation::table.filter(citation::finding_id.eq_any(hidden)).select(citation::insight_id);
-    let submitted = || insight::submitted_at.is_not_null();
-    let theirs = insight::clinic_id.eq_any(who.organizations.clone()).or(insight::owner_id.eq(who.id));
-    Box::new(
-        submitted()
-            .and(insight::lab_id.eq_any(who.organizations.clone()))
-            .or(insight::id.ne_all(citing_hidden).and(theirs.or(submitted()))),
-    )
+    Box::new(seen_by!(who))
 }
 
 /// What a list of insights may be narrowed by.

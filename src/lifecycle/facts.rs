@@ -10,7 +10,7 @@ use crate::{
         schema::{citation, finding, insight, insight_discovery, pairing, trial, trial_link},
     },
     finding::SIGNED,
-    id::{DiscoveryId, InsightId, OrganizationId, PairingId, PersonId, TrialId},
+    id::{DiscoveryId, FindingId, InsightId, OrganizationId, PairingId, PersonId, TrialId},
     vocabulary::{LinkRole, PairingKind, Phase, TrialStatus},
 };
 use diesel::prelude::*;
@@ -85,8 +85,9 @@ pub fn hold_of_discovery(conn: &mut Conn, discovery: DiscoveryId) -> Result<()> 
 /// # Errors
 /// What the database says.
 pub fn hold_of_insight(conn: &mut Conn, insight: InsightId) -> Result<()> {
-    hold_rows(conn, "SELECT 1 FROM insight WHERE id = $1 FOR SHARE", insight.0)?;
-    hold_findings(conn, insight)
+    // Findings before insights, as a recall takes them.
+    hold_findings(conn, insight)?;
+    hold_rows(conn, "SELECT 1 FROM insight WHERE id = $1 FOR SHARE", insight.0)
 }
 
 /// The same for the findings of an insight.
@@ -97,6 +98,19 @@ pub fn hold_findings(conn: &mut Conn, insight: InsightId) -> Result<()> {
     const FINDINGS: &str = "SELECT 1 FROM finding JOIN citation ON citation.finding_id = finding.id \
          WHERE citation.insight_id = $1 ORDER BY finding.id FOR SHARE OF finding";
     hold_rows(conn, FINDINGS, insight.0)
+}
+
+/// The same for findings that are about to be cited, in the order of their ids: none of them is retracted meanwhile.
+///
+/// # Errors
+/// What the database says.
+pub fn hold_cited(conn: &mut Conn, findings: &[FindingId]) -> Result<()> {
+    let mut findings = findings.to_vec();
+    findings.sort_unstable();
+    findings.dedup();
+    findings
+        .into_iter()
+        .try_for_each(|finding| hold_rows(conn, "SELECT 1 FROM finding WHERE id = $1 FOR SHARE", finding.0))
 }
 
 /// Whether this person is the accepted clinical lead of a discovery.

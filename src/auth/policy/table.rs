@@ -102,6 +102,13 @@ table! {
         [Person] "Only that person or an administrator may revise a person.":
             Own [Scientist, Clinician, Partner], Any [Administrator];
     }
+    /// Answer for a record that stands on a finding which was retracted or superseded.
+    AcknowledgeRecall = "acknowledge_recall" {
+        [Discovery] "A recall is acknowledged by the record's owner, a scientist of its steward or an administrator.":
+            Owner [Scientist, Clinician], Steward [Scientist], Any [Administrator];
+        [Insight] "A recall is acknowledged by the record's owner, a clinician of its steward or an administrator.":
+            Owner [Scientist, Clinician], Steward [Clinician], Any [Administrator];
+    }
     /// Offer records to another owner.
     TransferOwnership = "transfer_ownership" {
         [Discovery, Trial, Finding, Insight, Pairing] "Records are handed over by their owner or an administrator.":

@@ -50,6 +50,12 @@ impl Stage {
             "the sponsor" => self.world.sponsor.to_string(),
             "another's session" => self.other.session.clone(),
             "another's token" => self.other.token.clone(),
+            recall if recall.starts_with("recall of ") => {
+                let record = self.record(recall.trim_start_matches("recall of "));
+                let recalls = self.world.admin.get("/v1/recalls?limit=200").expect(200).body;
+                let of_it = recalls["data"].as_array().unwrap().iter().find(|r| r["record"]["id"] == record.id[..]);
+                of_it.unwrap()["id"].as_str().unwrap().to_owned()
+            }
             name if ACTORS.contains(&name) => self.actor(name).id.to_string(),
             mark => self.record(mark).id.clone(),
         }
@@ -101,6 +107,14 @@ pub fn play(app: &TestApp) -> Stage {
     w.put("pairings", "zz-lead-of-seal", false, &lead);
     w.kim.moves(&format!("/v1/pairings/{}", lead.id()), json!({ "to": "accepted" })).expect(201);
     w.patch(&w.ada, &format!("/v1/discoveries/{led}"), json!({ "shared_with": [] }));
+
+    // A finding that was retracted, the insight that cites it and the discovery that the insight refined.
+    let trial = w.records.iter().find(|r| r.mark == "foxglove").unwrap().id.clone();
+    let finding = w.record(&trial, "kingcup", true, true);
+    let insight = w.raise(&[&finding], &[], "larkspur", true, true);
+    w.resolve(&insight, json!({ "to": "resolved", "outcome": "refined_discovery", "discovery_id": led }));
+    let retracts = json!({ "to": "retracted", "reason": "The assay was miscalibrated" });
+    w.kim.signs(&format!("/v1/findings/{finding}"), "retraction", retracts).expect(201);
 
     let builtin = include_str!("../../../src/lifecycle/builtin/discovery.toml");
     let document = builtin.replace("name = \"translational\"", "name = \"pathway\"");

@@ -86,6 +86,8 @@ pub const VISIBLE: &[(&str, &str, &str)] = &[
     ("insights",      "zz-mixed-insight",       "y   y   y   y    y   y   y   y    -   -   y   y    -"),
     ("insights",      "zz-hidden-insight",      "y   y   y   y    y   y   y   y    -   -   y   y    -"),
     ("insights",      "jasmine",                "y   y   y   y    y   y   y   y    y   y   y   y    n"),
+    ("findings",      "kingcup",                "y   y   y   y    y   y   y   y    y   y   y   y    n"), // retracted
+    ("insights",      "larkspur",               "y   y   y   y    y   y   y   y    y   y   y   y    n"), // cites it
     ("pairings",      "eagle-pairing",          "y   y   -   y    -   -   -   -    y   -   y   y    -"),
     ("pairings",      "falcon-pairing",         "y   y   -   y    -   -   -   -    y   -   y   y    -"),
     ("pairings",      "zz-rival-on-open",       "y   y   -   y    -   -   -   -    -   y   y   y    -"),
@@ -122,6 +124,13 @@ pub const OPERATIONS: &[(&str, Cells)] = &[
     ("get_consistency_proof", Acts(&[act("", nothing, FAULTY, WITH_A_ROLE)])),
     ("get_tile", Acts(&[act("", nothing, ANSWERED, "nnnn nnnn nnyy n")])),
     ("list_history", Acts(&[act("", nothing, ANSWERED, WITH_A_ROLE)])),
+    ("list_work", Acts(&[act("", nothing, ANSWERED, WITH_A_ROLE)])),
+    ("list_recalls", Acts(&[act("", nothing, ANSWERED, WITH_A_ROLE)])),
+    ("acknowledge_recall", Acts(&[
+        //                                        ada sam bea mel  kim cal lou exo  pat riv aud adm  nil
+        act("recall of larkspur", typo, FAULTY,  "n   n   n   n    y   y   n   n    n   n   n   y    n"),
+        act("recall of zz-led-seal", typo, FAULTY, "y y   -   n    n   -   -   -    -   -   n   y    -"),
+    ])),
     ("list_events", Acts(&[act("", nothing, ANSWERED, WITH_A_ROLE)])),
     ("get_event_proof", Acts(&[
         act("amberfish", nothing, ANSWERED,             "y   y   y   y    y   y   y   y    y   y   y   y    n"),

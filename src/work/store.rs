@@ -1,0 +1,183 @@
+//! The only SQL of what waits for somebody: a fixed number of queries, however much there is. Each asks only for what the
+//! person sees now.
+use super::{About, Reason, WorkItem, WorkLinks};
+use crate::{
+    Result,
+    auth::{policy::Principal, scope::Access},
+    db::{
+        Conn, MultiBackend,
+        columns::Time,
+        schema::{discovery, insight, pairing, transfer, trial},
+    },
+    discovery as discoveries,
+    insight::{self as insights, DECLINED, WAITING},
+    pairing::{self as pairings, ProposingSide},
+    recall as recalls, transfer as transfers,
+    trial::{self as trials, Trial, duty::WarningCode},
+    vocabulary::{RecordKind, Role, TransferState},
+};
+use diesel::prelude::*;
+use uuid::Uuid;
+
+/// The most that is looked at of each sort: what is beyond it shows once something before it is done.
+pub const LOOKED_AT: i64 = 500;
+
+/// The state in which a pairing waits for an answer.
+const PROPOSED: &str = "proposed";
+
+/// What waits for this person, of any of these reasons (all where none is named), in its order.
+///
+/// # Errors
+/// What the database says.
+pub fn waiting(conn: &mut Conn, who: &Principal, reasons: &[Reason]) -> Result<Vec<WorkItem>> {
+    let wants = |reason| reasons.is_empty() || reasons.contains(&reason);
+    let reads = |kind| who.scope.allows(Some(kind), Access::Read);
+    let mut items = Vec::new();
+    if wants(Reason::Recall) {
+        items.extend(of_recalls(conn, who)?);
+    }
+    if wants(Reason::Insight) && reads(RecordKind::Insight) {
+        items.extend(of_insights(conn, who)?);
+    }
+    if wants(Reason::Pairing) && reads(RecordKind::Pairing) {
+        items.extend(of_pairings(conn, who)?);
+    }
+    if wants(Reason::Transfer) && reads(RecordKind::Transfer) {
+        items.extend(of_transfers(conn, who)?);
+    }
+    if (wants(Reason::ReportingDuty) || wants(Reason::Discontinued)) && reads(RecordKind::Trial) {
+        items.extend(of_trials(conn, who)?.into_iter().filter(|item| wants(item.reason)));
+    }
+    items.sort_by_cached_key(WorkItem::rank);
+    Ok(items)
+}
+
+fn about(kind: RecordKind, id: Uuid, number: i64, title: Option<String>) -> About {
+    About { kind, id, code: kind.code(number), title }
+}
+
+fn item(who: &Principal, reason: Reason, what: Uuid, record: About, since: Time, due_at: Option<Time>) -> WorkItem {
+    let path = format!("/v1/{}/{}", record.kind.plural(), record.id);
+    WorkItem {
+        id: format!("{reason}-{what}"),
+        reason,
+        record,
+        message: None,
+        since,
+        due_at,
+        overdue: due_at.is_some_and(|due| due < who.at),
+        links: WorkLinks { act: format!("{path}/transitions"), record: path },
+    }
+}
+
+fn of_recalls(conn: &mut Conn, who: &Principal) -> Result<Vec<WorkItem>> {
+    let open = recalls::store::waiting(conn, who, LOOKED_AT)?;
+    let names = recalls::store::names(conn, &open)?;
+    let waits = |recall: &recalls::Recall| {
+        let name = names.get(&recall.record_id)?;
+        let record = about(recall.record_kind.into(), recall.record_id.0, name.number, Some(name.title.clone()));
+        let mut item = item(who, Reason::Recall, recall.id.0, record, recall.raised_at, None);
+        item.message = Some(format!("A finding that it rests on was {}.", recall.cause));
+        item.links.act = format!("/v1/recalls/{}/acknowledge", recall.id);
+        Some(item)
+    };
+    Ok(open.iter().filter_map(waits).collect())
+}
+
+/// Those put to the person's labs or to them, until they are answered; their own that were declined.
+fn of_insights(conn: &mut Conn, who: &Principal) -> Result<Vec<WorkItem>> {
+    let labs = if who.is(Role::Scientist) { who.organizations.clone() } else { Vec::new() };
+    let assigned = insight::assignee_id.is_not_null().and(insight::assignee_id.assume_not_null().eq(who.id));
+    let to_answer = insight::state.eq_any(WAITING.to_vec()).and(insight::lab_id.eq_any(labs).or(assigned));
+    let came_back = insight::state.eq(DECLINED).and(insight::owner_id.eq(who.id));
+    let rows: Vec<insights::Insight> = insight::table
+        .into_boxed::<MultiBackend>()
+        .filter(insights::store::visible_to(who))
+        .filter(to_answer.or(came_back))
+        .order((insight::due_at.asc(), insight::id.asc()))
+        .limit(LOOKED_AT)
+        .load(conn)?;
+    let waits = |row: insights::Insight| {
+        let due_at = row.due_at.filter(|_| WAITING.contains(&&*row.state));
+        let record = about(RecordKind::Insight, row.id.0, row.number, Some(row.title));
+        let mut item = item(who, Reason::Insight, row.id.0, record, row.state_entered_at, due_at);
+        item.message = Some(format!("It is {}.", row.state));
+        item
+    };
+    Ok(rows.into_iter().map(waits).collect())
+}
+
+/// Those that wait for an answer of the side that this person speaks for.
+fn of_pairings(conn: &mut Conn, who: &Principal) -> Result<Vec<WorkItem>> {
+    let of = |role| if who.is(role) { who.organizations.clone() } else { Vec::new() };
+    let own_labs = discovery::table.filter(discovery::lab_id.eq_any(of(Role::Scientist))).select(discovery::id);
+    let clinician = pairing::clinician_id.is_not_null().and(pairing::clinician_id.assume_not_null().eq(who.id));
+    let sponsor = pairing::organization_id
+        .is_not_null()
+        .and(pairing::organization_id.assume_not_null().eq_any(of(Role::Partner)));
+    let asked_by_lab = pairing::proposing_side.eq(ProposingSide::Lab).and(clinician.or(sponsor));
+    let asked_of_lab =
+        pairing::proposing_side.eq(ProposingSide::Counterpart).and(pairing::discovery_id.eq_any(own_labs));
+    let rows: Vec<pairings::Pairing> = pairing::table
+        .into_boxed::<MultiBackend>()
+        .filter(pairings::store::visible_to(who))
+        .filter(pairing::state.eq(PROPOSED))
+        .filter(asked_by_lab.or(asked_of_lab))
+        .order((pairing::created_at.asc(), pairing::id.asc()))
+        .limit(LOOKED_AT)
+        .load(conn)?;
+    let names = match who.scope.allows(Some(RecordKind::Discovery), Access::Read) {
+        true => discoveries::store::names(conn, who, rows.iter().map(|p| p.discovery_id).collect::<Vec<_>>())?,
+        false => Default::default(),
+    };
+    let waits = |row: pairings::Pairing| {
+        let title = names.get(&row.discovery_id).map(|d| d.title.clone());
+        let record = about(RecordKind::Pairing, row.id.0, row.number, title);
+        item(who, Reason::Pairing, row.id.0, record, row.state_entered_at, None)
+    };
+    Ok(rows.into_iter().map(waits).collect())
+}
+
+fn of_transfers(conn: &mut Conn, who: &Principal) -> Result<Vec<WorkItem>> {
+    let rows: Vec<transfers::Transfer> = transfer::table
+        .filter(transfer::to_person_id.eq(who.id))
+        .filter(transfer::state.eq(TransferState::Proposed))
+        .order((transfer::created_at.asc(), transfer::id.asc()))
+        .limit(LOOKED_AT)
+        .load(conn)?;
+    let waits = |row: transfers::Transfer| {
+        let record = about(RecordKind::Transfer, row.id.0, row.number, None);
+        let mut item = item(who, Reason::Transfer, row.id.0, record, row.created_at, None);
+        item.links.act = format!("{}/accept", item.links.record);
+        item
+    };
+    Ok(rows.into_iter().map(waits).collect())
+}
+
+/// What the person's own trials warn of.
+fn of_trials(conn: &mut Conn, who: &Principal) -> Result<Vec<WorkItem>> {
+    let rows: Vec<Trial> = trial::table
+        .into_boxed::<MultiBackend>()
+        .filter(trials::store::visible_to(who))
+        .filter(trial::owner_id.eq(who.id))
+        .order((trial::status_entered_at.desc(), trial::id.asc()))
+        .limit(LOOKED_AT)
+        .load(conn)?;
+    let mut items = Vec::new();
+    for (number, view) in
+        rows.iter().map(|t| t.number).collect::<Vec<_>>().into_iter().zip(trials::view::views(conn, who, rows)?)
+    {
+        for (nth, warning) in view.warnings.into_iter().enumerate() {
+            let reason = match warning.code {
+                WarningCode::DiscoveryDiscontinued => Reason::Discontinued,
+                WarningCode::StatusChangeNotRecorded | WarningCode::NotVerified => Reason::ReportingDuty,
+            };
+            let record = about(RecordKind::Trial, view.id.0, number, Some(view.brief_title.clone()));
+            let mut item = item(who, reason, view.id.0, record, view.status_entered_at, None);
+            item.id = format!("{}-{nth}", item.id);
+            item.message = Some(warning.message);
+            items.push(item);
+        }
+    }
+    Ok(items)
+}
