@@ -19,6 +19,8 @@ pub enum Erase {
     Person(ErasePerson),
     /// Erase versions of a record; signed ones are kept
     Versions(EraseVersions),
+    /// Clear the database's files of what was deleted
+    Scrub(Scrub),
 }
 
 /// `benchside erase person`
@@ -50,6 +52,14 @@ pub struct EraseVersions {
     pub database: Database,
 }
 
+/// `benchside erase scrub`
+#[derive(Debug, Args)]
+pub struct Scrub {
+    /// Where the data is
+    #[command(flatten)]
+    pub database: Database,
+}
+
 /// Runs the command.
 ///
 /// # Errors
@@ -58,33 +68,40 @@ pub async fn run(erase: Erase) -> Result<()> {
     let (address, reason) = match &erase {
         Erase::Person(args) => (args.database.database.clone(), args.reason.clone()),
         Erase::Versions(args) => (args.database.database.clone(), args.reason.clone()),
+        Erase::Scrub(args) => return scrub(&args.database.database),
     };
     check_text(&reason, 1, 2000).map_err(|(_, why)| Error::Open(format!("the reason {why}")))?;
     let db = Db::open(&address, &Settings::of_a_command())?;
     let context = system(&db);
-    let done = db.write(move |conn| {
-        conn.overwrite_what_is_deleted()?;
-        match &erase {
-            Erase::Person(args) => {
-                let person = person_named(conn, &args.person)?;
-                change::erase_person(conn, &context, person, &reason)
-            }
-            Erase::Versions(args) => {
-                let (kind, key) = record_named(&args.record)?;
-                change::erase_versions(conn, &context, kind, key, &args.versions, &reason)
-            }
+    let done = db.write(move |conn| match &erase {
+        Erase::Person(args) => {
+            let person = person_named(conn, &args.person)?;
+            change::erase_person(conn, &context, person, &reason)
         }
+        Erase::Versions(args) => {
+            let (kind, key) = record_named(&args.record)?;
+            change::erase_versions(conn, &context, kind, key, &args.versions, &reason)
+        }
+        Erase::Scrub(_) => Ok(0),
     });
     let done = done.await;
     db.close();
     let erased = done.map_err(in_a_sentence)?;
-    println!("Erased {erased} versions.");
-    match Conn::open(&address.parse()?, Purpose::Write)?.scrub() {
-        Ok(()) => println!("The space they took was overwritten. Backups still hold them."),
-        Err(error) => {
-            println!("They are gone from the records, and not yet from the disk: {error}. Backups still hold them.")
-        }
-    }
+    println!("Erased {erased} versions. Backups, and on PostgreSQL archived logs, still hold them.");
+    scrub(&address)
+}
+
+/// # Errors
+/// That it is still in the files, and what to do.
+fn scrub(address: &str) -> Result<()> {
+    let scrubbed = Conn::open(&address.parse()?, Purpose::Write)?.scrub();
+    let left = |e: Error| {
+        Error::Open(format!(
+            "erased from the records, but the database's files may still hold it ({e}): run `benchside erase scrub`"
+        ))
+    };
+    scrubbed.map_err(left)?;
+    println!("The database's files were cleared of what was deleted.");
     Ok(())
 }
 

@@ -70,7 +70,8 @@ pub const OLDEST_SQLITE: (u32, u32, u32) = (3, 51, 3);
 
 const SQLITE_COMMON: &str = "PRAGMA busy_timeout = 5000; PRAGMA foreign_keys = ON; PRAGMA recursive_triggers = ON; \
      PRAGMA trusted_schema = OFF; PRAGMA temp_store = MEMORY; PRAGMA mmap_size = 268435456;";
-const SQLITE_WRITE: &str = "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA cache_size = -65536;";
+const SQLITE_WRITE: &str =
+    "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA cache_size = -65536; PRAGMA secure_delete = ON;";
 const SQLITE_READ: &str = "PRAGMA query_only = ON; PRAGMA cache_size = -16384;";
 /// How long a statement waits on a row another transaction holds, in seconds; also in [`PG_SETUP`].
 pub const LOCK_SECONDS: u32 = 5;
@@ -149,26 +150,24 @@ impl Conn {
         })
     }
 
-    /// What this connection deletes or changes from here on leaves nothing readable in the file; on PostgreSQL
-    /// [`Conn::scrub`] does that.
+    /// Takes what was deleted out of the files: SQLite's is written anew and its write-ahead log emptied; on PostgreSQL dead rows
+    /// are freed, for others to be written over. Takes as long as the database is large.
     ///
     /// # Errors
-    /// What the database says.
-    pub fn overwrite_what_is_deleted(&mut self) -> Result<()> {
-        if let Self::Sqlite(c) = self {
-            c.batch_execute("PRAGMA secure_delete = ON")?;
-        }
-        Ok(())
-    }
-
-    /// Frees the space of what was deleted: the write-ahead log is emptied, dead rows are vacuumed.
-    ///
-    /// # Errors
-    /// What the database says; a table that is not the role's own, or readers that are in the way.
+    /// What the database says; others that are in the way; on PostgreSQL a table of events that is not the role's own.
     pub fn scrub(&mut self) -> Result<()> {
         match self {
             #[cfg(feature = "postgres")]
-            Self::Pg(c) => Ok(c.batch_execute("VACUUM")?),
+            Self::Pg(c) => {
+                use diesel::{dsl::sql, prelude::*, sql_types::Bool};
+                // VACUUM only warns of tables that it skips.
+                let own =
+                    sql::<Bool>("pg_has_role((SELECT relowner FROM pg_class WHERE oid = 'event'::regclass), 'USAGE')");
+                if !diesel::select(own).get_result::<bool>(c)? {
+                    return Err(Error::Open("this role does not own the tables: have their owner VACUUM them".into()));
+                }
+                Ok(c.batch_execute("SET statement_timeout = 0").and_then(|()| c.batch_execute("VACUUM"))?)
+            }
             Self::Sqlite(c) => {
                 #[derive(diesel::QueryableByName)]
                 struct Checkpoint {
@@ -176,6 +175,7 @@ impl Conn {
                     busy: i32,
                 }
                 use diesel::RunQueryDsl;
+                c.batch_execute("VACUUM")?;
                 let done: Checkpoint = diesel::sql_query("PRAGMA wal_checkpoint(TRUNCATE)").get_result(c)?;
                 if done.busy == 0 { Ok(()) } else { Err(Error::Open("the write-ahead log is in use".into())) }
             }

@@ -10,6 +10,7 @@ use crate::{
     vocabulary::{Action, RecordKind},
 };
 use serde_json::json;
+use std::collections::BTreeSet;
 
 /// Under which name somebody is shown who was erased.
 pub const ERASED_NAME: &str = "Erased person";
@@ -17,8 +18,8 @@ pub const ERASED_NAME: &str = "Erased person";
 /// Erases versions of a record. What the record is today stays: what is to go from that is revised away first.
 ///
 /// # Errors
-/// 404 for no such record; 409 for versions that are signed, that record an erasure, that are the present one, that are gone
-/// already or never were; nothing is erased then.
+/// 404 for no such record; 409 for versions that are signed, that are the present one, that are gone already or never were;
+/// nothing is erased then.
 pub fn erase_versions(
     conn: &mut Conn,
     context: &Context,
@@ -28,9 +29,11 @@ pub fn erase_versions(
     reason: &str,
 ) -> Result<usize> {
     let id = app::note(conn, context, kind, key, |conn, id| {
-        check(&store::versions(conn, id)?, versions)?;
-        Ok(erasure(versions, reason))
+        let known = store::versions(conn, id)?;
+        check(&known, versions)?;
+        Ok(erasure(&known, versions, reason))
     })?;
+    store::forget_answers(conn)?;
     store::destroy(conn, id, versions)
 }
 
@@ -41,7 +44,8 @@ fn check(known: &[Recorded], versions: &[i64]) -> Result<()> {
             None => "was never there",
             Some(_) if *version == newest => "is the record as it stands: revise it first",
             Some(recorded) if !recorded.is_kept => "is erased already",
-            Some(recorded) => kept_for_good(recorded)?,
+            Some(recorded) if recorded.signed => "is signed",
+            Some(_) => return None,
         };
         Some(format!("version {version} {why}"))
     };
@@ -52,18 +56,13 @@ fn check(known: &[Recorded], versions: &[i64]) -> Result<()> {
     Err(Error::refused(Code::Conflict, format!("Nothing was erased: {}.", obstacles.join("; "))))
 }
 
-/// Why a version may not be erased, if it may not.
-fn kept_for_good(recorded: &Recorded) -> Option<&'static str> {
-    if recorded.signed {
-        return Some("is signed");
-    }
-    (recorded.action == Action::Erased).then_some("says what was erased before")
-}
-
-/// What an erasure is recorded as: the versions stand in its payload, by which a check of the log knows them.
-fn erasure(versions: &[i64], reason: &str) -> Change {
+/// What an erasure is recorded as. The versions stand in its payload, by which a check of the log knows them; with them those
+/// that an earlier erasure names which is erased itself.
+fn erasure(known: &[Recorded], versions: &[i64], reason: &str) -> Change {
+    let gone = known.iter().filter(|recorded| versions.contains(&recorded.version));
+    let named: BTreeSet<i64> = gone.flat_map(|recorded| &recorded.erased).chain(versions).copied().collect();
     let mut change = Change::of(Action::Erased).because(Some(reason.to_owned()));
-    change.extra.insert("erased".into(), json!(versions));
+    change.extra.insert("erased".into(), json!(named));
     change
 }
 
@@ -81,11 +80,8 @@ pub fn erase_person(conn: &mut Conn, context: &Context, mut person: Person, reas
     if person.email == email {
         return conflict("They are erased already.");
     }
-    let versions: Vec<i64> = store::versions(conn, person.id.0)?
-        .iter()
-        .filter(|recorded| recorded.is_kept && kept_for_good(recorded).is_none())
-        .map(|recorded| recorded.version)
-        .collect();
+    let known = store::versions(conn, person.id.0)?;
+    let versions: Vec<i64> = known.iter().filter(|v| v.is_kept && !v.signed).map(|v| v.version).collect();
     person.name = ERASED_NAME.into();
     person.email_folded.clone_from(&email);
     person.email = email;
@@ -95,7 +91,8 @@ pub fn erase_person(conn: &mut Conn, context: &Context, mut person: Person, reas
     person.accepting_work = false;
     person.index();
     person::store::index_memberships(conn, person.id, &person.organizations)?;
-    crate::ledger::record_change(conn, context, &mut person, erasure(&versions, reason))?;
+    crate::ledger::record_change(conn, context, &mut person, erasure(&known, &versions, reason))?;
+    store::forget_answers(conn)?;
     store::forget_access(conn, person.id)?;
     store::destroy(conn, person.id.0, &versions)
 }

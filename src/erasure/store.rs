@@ -20,12 +20,12 @@ use uuid::Uuid;
 pub struct Recorded {
     /// The version.
     pub version: i64,
-    /// What made it.
-    pub action: Action,
     /// Whether a signature stands under it.
     pub signed: bool,
     /// Whether its payload is still there.
     pub is_kept: bool,
+    /// Where it records an erasure: the versions that were erased.
+    pub erased: Vec<i64>,
 }
 
 /// The versions of a record, the oldest first.
@@ -34,14 +34,22 @@ pub struct Recorded {
 /// What the database says.
 pub fn versions(conn: &mut Conn, record: Uuid) -> Result<Vec<Recorded>> {
     type Row = (i64, Action, Vec<u8>, Option<Vec<u8>>);
+    let read = |bytes: &[u8]| serde_json::from_slice::<Value>(bytes).map_err(|e| Error::Internal(e.to_string()));
     let rows: Vec<Row> = event::table
         .filter(event::record_id.eq(AnyId::of(record)))
         .order(event::record_version)
-        .select((event::record_version, event::action, event::leaf, event::salt))
+        .select((event::record_version, event::action, event::leaf, event::payload))
         .load(conn)?;
-    let recorded = |(version, action, leaf, salt): Row| {
-        let leaf: Value = serde_json::from_slice(&leaf).map_err(|e| Error::Internal(e.to_string()))?;
-        Ok(Recorded { version, action, signed: !leaf["signature"].is_null(), is_kept: salt.is_some() })
+    let recorded = |(version, action, leaf, payload): Row| {
+        let payload = payload.as_deref().map(read).transpose()?;
+        let erased =
+            payload.iter().filter(|_| action == Action::Erased).filter_map(|payload| payload["erased"].as_array());
+        Ok(Recorded {
+            version,
+            signed: !read(&leaf)?["signature"].is_null(),
+            is_kept: payload.is_some(),
+            erased: erased.flatten().filter_map(Value::as_i64).collect(),
+        })
     };
     rows.into_iter().map(recorded).collect()
 }
@@ -56,6 +64,15 @@ pub fn destroy(conn: &mut Conn, record: Uuid, versions: &[i64]) -> Result<usize>
         .filter(event::record_version.eq_any(versions.to_vec()));
     let nothing: (Option<Vec<u8>>, Option<Vec<u8>>) = (None, None);
     Ok(diesel::update(events).set((event::salt.eq(nothing.0), event::payload.eq(nothing.1))).execute(conn)?)
+}
+
+/// Destroys the answers that are kept for a repetition, whosever they are: any of them may tell what was erased.
+///
+/// # Errors
+/// What the database says.
+pub fn forget_answers(conn: &mut Conn) -> Result<()> {
+    diesel::delete(idempotency::table).execute(conn)?;
+    Ok(())
 }
 
 /// Destroys everything that is kept about how a person got in and what they did with it.
@@ -74,7 +91,6 @@ pub fn forget_access(conn: &mut Conn, person: PersonId) -> Result<()> {
     diesel::delete(personal_token::table.filter(personal_token::person_id.eq(person))).execute(conn)?;
     diesel::delete(invitation::table.filter(invitation::person_id.eq(person))).execute(conn)?;
     diesel::delete(identity::table.filter(identity::person_id.eq(person))).execute(conn)?;
-    diesel::delete(idempotency::table.filter(idempotency::person_id.eq(person))).execute(conn)?;
     diesel::delete(sign_in::table.filter(sign_in::person_id.eq(person))).execute(conn)?;
     diesel::delete(credential::table.filter(credential::person_id.eq(person))).execute(conn)?;
     Ok(())

@@ -394,11 +394,15 @@ type Before = HashMap<(Uuid, i64), (i64, Map<String, Value>)>;
 
 /// The records' contents one version before the given events, and when these were recorded, in one query.
 fn contents_before(conn: &mut Conn, events: &[Event]) -> Result<Before> {
-    let records: HashSet<Uuid> = events.iter().map(|e| e.record).collect();
-    let versions: HashSet<i64> = events.iter().map(|e| e.version - 1).filter(|v| *v > 0).collect();
+    let next = diesel::alias!(event as next);
+    let follows = next
+        .field(event::record_id)
+        .eq(event::record_id)
+        .and(next.field(event::record_version).eq(event::record_version + 1));
+    let numbers: Vec<i64> = events.iter().map(|e| e.enqueued).collect();
     let rows: Vec<(AnyId, i64, i64, Option<Vec<u8>>)> = event::table
-        .filter(event::record_id.eq_any(records.into_iter().map(AnyId::of)))
-        .filter(event::record_version.eq_any(versions))
+        .inner_join(next.on(follows))
+        .filter(next.field(event::enqueued).eq_any(numbers))
         .select((event::record_id, event::record_version, event::enqueued, event::payload))
         .load(conn)?;
     let content = |(id, version, at, bytes): (AnyId, i64, i64, Option<Vec<u8>>)| {

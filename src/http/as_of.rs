@@ -12,16 +12,21 @@ pub const AS_OF: &str = "as_of";
 #[into_params(parameter_in = Query)]
 #[expect(dead_code, reason = "describes parameters")]
 pub struct AsOfQuery {
-    /// A past moment: the answer is what the log had at its last checkpoint signed by then, which it names as `as_of_size`.
+    /// A moment at least 10 seconds past: the answer is what the log had at its last checkpoint signed by then, which it names as `as_of_size`.
     #[param(required = false)]
     as_of: Time,
 }
 
-/// Reads it; the future is a fault.
+/// How long a moment must be past, in seconds: a checkpoint bears the time at which it was signed, and is there once it is
+/// committed, so that of the last seconds the answer might still change.
+pub const SETTLES: i64 = 10;
+
+/// Reads it; the future, and what has not settled yet, is a fault.
 pub fn read(params: &mut Params, now: Time) -> Option<Time> {
     let moment = params.time(AS_OF)?;
-    if moment > now {
-        params.faults.push_parameter(AS_OF, "out_of_range", format!("must not be in the future: it is {now}"));
+    if moment > now.plus_seconds(-SETTLES) {
+        let message = format!("must be at least {SETTLES} seconds past: it is {now}");
+        params.faults.push_parameter(AS_OF, "out_of_range", message);
         return None;
     }
     Some(moment)
@@ -46,7 +51,7 @@ pub fn of_list(params: &mut Params, now: Time, filters: &[&str], kept: &[&str]) 
     if !params.has(AS_OF) {
         return None;
     }
-    for name in filters.iter().filter(|name| !kept.contains(name)) {
+    for name in filters.iter().chain(&["count"]).filter(|name| !kept.contains(name)) {
         if params.has(name) {
             let message = format!("is not asked of a past moment; with `as_of` only {} are", kept.join(", "));
             params.faults.push_parameter(*name, "not_applicable", message);

@@ -52,16 +52,25 @@ pub struct Listed<V> {
     pub rows: Vec<V>,
     /// The exact total, where it was asked for.
     pub total: Option<i64>,
-    /// Of a past moment: how many leaves its checkpoint covers.
-    pub as_of_size: Option<u64>,
-    /// Of a past moment: what was erased since.
+    /// What is said of a past moment.
+    pub then: Option<Then>,
+}
+
+/// What is said of a list as of a past moment.
+#[derive(Debug)]
+pub struct Then {
+    /// How many leaves its checkpoint covers.
+    pub as_of_size: u64,
+    /// What was erased since.
     pub erased: Vec<ErasedThen>,
+    /// Behind which record it goes on: its rows say nothing of that.
+    pub next: Option<After>,
 }
 
 impl<V> Listed<V> {
     /// As of now.
     pub const fn now(rows: Vec<V>, total: Option<i64>) -> Self {
-        Self { rows, total, as_of_size: None, erased: Vec::new() }
+        Self { rows, total, then: None }
     }
 }
 
@@ -138,13 +147,17 @@ impl Page {
         key: impl Fn(&V) -> After,
     ) -> Result<HttpResponse> {
         self.fields.check::<V>()?;
-        let Listed { mut rows, total, as_of_size, erased } = listed;
+        let Listed { mut rows, total, then } = listed;
         let limit = usize::try_from(self.limit).unwrap_or(usize::MAX);
         let next = (rows.len() > limit).then(|| {
             rows.truncate(limit);
             rows.last().map(|last| self.encode(key(last)))
         });
-        self.envelope(request, &rows, next.flatten(), total, as_of_size.map(|size| (size, erased)))
+        let next = match &then {
+            Some(then) => then.next.clone().map(|after| self.encode(after)),
+            None => next.flatten(),
+        };
+        self.envelope(request, &rows, next, total, then)
     }
 
     /// 200 with a part of a list that may hold fewer rows than its limit and still go on.
@@ -167,7 +180,7 @@ impl Page {
         rows: &[V],
         next: Option<String>,
         total: Option<i64>,
-        then: Option<(u64, Vec<ErasedThen>)>,
+        then: Option<Then>,
     ) -> Result<HttpResponse> {
         let data = rows.iter().map(|row| Ok(self.fields.trim(super::to_value(row)?))).collect::<Result<Vec<_>>>()?;
         let mut envelope = Map::new();
@@ -176,9 +189,9 @@ impl Page {
         if let Some(total) = total {
             envelope.insert("total".into(), json!(total));
         }
-        if let Some((size, erased)) = then {
-            envelope.insert("as_of_size".into(), json!(size));
-            envelope.insert("erased".into(), json!(erased));
+        if let Some(then) = then {
+            envelope.insert("as_of_size".into(), json!(then.as_of_size));
+            envelope.insert("erased".into(), json!(then.erased));
         }
         let mut answer = HttpResponse::Ok();
         if let Some(next) = next {

@@ -51,7 +51,7 @@ impl Guard {
     /// [`Error::Open`] when the file cannot be written.
     pub fn write(&self, log: &str, note: &str) -> Result<()> {
         let path = self.of(log);
-        let fresh = path.with_extension(format!("new-{}", std::process::id()));
+        let fresh = path.with_extension(format!("new-{:016x}", fastrand::u64(..)));
         let replaced = self.replace(&path, &fresh, note);
         if replaced.is_err() {
             let _ = fs::remove_file(&fresh);
@@ -60,7 +60,7 @@ impl Guard {
     }
 
     fn replace(&self, path: &Path, fresh: &Path, note: &str) -> std::io::Result<()> {
-        let mut file = OpenOptions::new().write(true).create(true).truncate(true).open(fresh)?;
+        let mut file = OpenOptions::new().write(true).create_new(true).open(fresh)?;
         file.write_all(note.as_bytes())?;
         file.sync_all()?;
         fs::rename(fresh, path)?;

@@ -282,6 +282,9 @@ fn payload(walk: &mut Walk, learnt: &mut Learnt, index: Option<u64>, row: &Row, 
     let (salt, payload) = match (&row.salt, &row.payload) {
         (Some(salt), Some(payload)) => (salt, payload),
         (None, None) => {
+            if said.0.get("signature").is_some_and(|signature| !signature.is_null()) {
+                walk.fault(index, FaultKind::PayloadMissing, "the payload of a signed version is gone");
+            }
             learnt.erased.push((index, row.record_id.0, row.record_version));
             return None;
         }

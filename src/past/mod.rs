@@ -4,11 +4,7 @@
 //! itself, as in its history. Names of neighbours are today's. Pure; the queries are in [`store`].
 pub mod store;
 
-use crate::{
-    db::columns::Time,
-    http::{openapi::ErasedThen, page::Listed},
-    ledger::Stored,
-};
+use crate::{db::columns::Time, ledger::Stored};
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
@@ -53,16 +49,4 @@ pub trait Narrows<R>: Clone {
 /// Whether nothing is asked for, or this is among it.
 pub fn among<T: PartialEq>(asked: &[T], value: &T) -> bool {
     asked.is_empty() || asked.contains(value)
-}
-
-/// A part of a list, and what could not be looked at.
-struct Found<R> {
-    rows: Vec<R>,
-    erased: Vec<ErasedThen>,
-}
-
-impl<R> Found<R> {
-    fn listed<V>(self, views: Vec<V>, total: Option<i64>, as_of: &AsOf) -> Listed<V> {
-        Listed { rows: views, total, as_of_size: Some(as_of.size), erased: self.erased }
-    }
 }

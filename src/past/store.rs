@@ -1,5 +1,5 @@
 //! The only SQL of records as they were: the last event of each that the log had by then.
-use super::{AsOf, Found, Narrows, Recorded, ShownThen, Version};
+use super::{AsOf, Narrows, Recorded, ShownThen, Version};
 use crate::{
     Error, Result,
     auth::policy::Principal,
@@ -12,18 +12,20 @@ use crate::{
     history::{self, visible::store::visible},
     http::{
         openapi::ErasedThen,
-        page::{After, Listed, Page, SortValue},
+        page::{After, Listed, Page, SortValue, Then},
     },
     id::AnyId,
     ledger::{log, tree::count},
 };
 use diesel::{dsl::max, prelude::*};
 use serde_json::{Map, Value};
-use std::{collections::HashMap, ops::ControlFlow};
+use std::collections::HashMap;
 use uuid::Uuid;
 
 /// Records that are looked at in one query.
 const AT_ONCE: usize = 500;
+/// Records that are looked at for one page: what matches little is told in several.
+const LOOKED_AT: usize = 5000;
 
 /// The log as far as it was signed by this moment.
 ///
@@ -120,13 +122,26 @@ pub fn list<R: Recorded, F: Narrows<R>, V: ShownThen>(
         return Ok(Listed::now(views(conn, who, rows)?, total));
     };
     let as_of = resolve(conn, moment)?;
-    let total = if page.count { Some(total(conn, who, &as_of, filter, page, list)?) } else { None };
     let mut found = part(conn, who, &as_of, filter, page, list)?;
     let mut shown = views(conn, who, std::mem::take(&mut found.rows))?;
     shown.iter_mut().for_each(|view| view.was(&as_of));
-    Ok(found.listed(shown, total, &as_of))
+    Ok(Listed {
+        rows: shown,
+        total: None,
+        then: Some(Then { as_of_size: as_of.size, erased: found.erased, next: found.next }),
+    })
 }
 
+/// A part of a list, and what could not be looked at.
+struct Found<R> {
+    rows: Vec<R>,
+    erased: Vec<ErasedThen>,
+    /// Behind which record it goes on.
+    next: Option<After>,
+}
+
+/// Those of the records from the page's cursor on that are asked for as they were: as many as the page holds, or as are among
+/// [`LOOKED_AT`].
 fn part<R: Recorded, F: Narrows<R>>(
     conn: &mut Conn,
     who: &Principal,
@@ -136,88 +151,34 @@ fn part<R: Recorded, F: Narrows<R>>(
     list: List<R, F>,
 ) -> Result<Found<R>> {
     let limit = usize::try_from(page.limit).unwrap_or(usize::MAX);
-    let mut found = Found { rows: Vec::new(), erased: Vec::new() };
-    // What is found erased behind the page's last row is named by the next page.
-    let mut erased_on_page = 0;
-    walk(conn, who, as_of, filter, page, list, |code, version| {
-        match version {
-            Err(version) => {
-                let (id, code) = code;
-                found.erased.push(ErasedThen { id, code, version });
-            }
-            Ok(was) => {
-                found.rows.push(was);
-                match found.rows.len().cmp(&limit) {
-                    std::cmp::Ordering::Less => {}
-                    std::cmp::Ordering::Equal => erased_on_page = found.erased.len(),
-                    std::cmp::Ordering::Greater => {
-                        found.erased.truncate(erased_on_page);
-                        return ControlFlow::Break(());
-                    }
-                }
-            }
-        }
-        ControlFlow::Continue(())
-    })?;
-    Ok(found)
-}
-
-fn total<R: Recorded, F: Narrows<R>>(
-    conn: &mut Conn,
-    who: &Principal,
-    as_of: &AsOf,
-    filter: &F,
-    page: &Page,
-    list: List<R, F>,
-) -> Result<i64> {
-    let mut total = 0;
-    let whole = page.part(page.limit, None);
-    walk(conn, who, as_of, filter, &whole, list, |_, version| {
-        total += i64::from(version.is_ok());
-        ControlFlow::Continue(())
-    })?;
-    Ok(total)
-}
-
-/// Every record that was asked for as it was, from the page's cursor on, or the version in which it was erased.
-fn walk<R: Recorded, F: Narrows<R>>(
-    conn: &mut Conn,
-    who: &Principal,
-    as_of: &AsOf,
-    filter: &F,
-    page: &Page,
-    list: List<R, F>,
-    mut take: impl FnMut((Uuid, String), Result<R, i64>) -> ControlFlow<()>,
-) -> Result<()> {
-    let lasting = filter.lasting();
-    let mut next = page.part(AT_ONCE as i64, page.after.clone());
-    loop {
-        let (mut present, _) = list(conn, who, &lasting, &next)?;
+    let mut found = Found { rows: Vec::new(), erased: Vec::new(), next: page.after.clone() };
+    for _ in 0..LOOKED_AT / AT_ONCE {
+        let (mut present, _) = list(conn, who, &filter.lasting(), &page.part(AT_ONCE as i64, found.next.take()))?;
         let more = present.len() > AT_ONCE;
         present.truncate(AT_ONCE);
-        next.after = present.last().map(|last| after(last, &page.sort));
         let ids: Vec<Uuid> = present.iter().map(R::id).collect();
         let mut versions = versions(conn, who, as_of, &ids)?;
-        for record in &present {
-            let taken = match versions.remove(&record.id()) {
-                None => continue,
-                Some(Version::Erased(version)) => take((record.id(), record.code()), Err(version)),
-                Some(Version::Was(content)) => {
-                    let was = revived(content, record)?;
-                    if !filter.admits(&was) {
-                        continue;
-                    }
-                    take((record.id(), record.code()), Ok(was))
+        for (place, record) in present.iter().enumerate() {
+            match versions.remove(&record.id()) {
+                None => {}
+                Some(Version::Erased(version)) => {
+                    found.erased.push(ErasedThen { id: record.id(), code: record.code(), version });
                 }
-            };
-            if taken.is_break() {
-                return Ok(());
+                Some(Version::Was(content)) => {
+                    found.rows.extend(Some(revived(content, record)?).filter(|was| filter.admits(was)));
+                }
+            }
+            if found.rows.len() == limit {
+                found.next = (more || place + 1 < present.len()).then(|| after(record, &page.sort));
+                return Ok(found);
             }
         }
         if !more {
-            return Ok(());
+            return Ok(found);
         }
+        found.next = present.last().map(|last| after(last, &page.sort));
     }
+    Ok(found)
 }
 
 fn after<R: Recorded>(record: &R, sort: &str) -> After {

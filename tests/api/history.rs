@@ -71,8 +71,6 @@ fn history_is_asked_by_person_organization_period_and_action(app: &TestApp) {
     let everything = s.auditor.get("/v1/events?limit=200").expect(200).body["data"].as_array().unwrap().clone();
     let fed: Vec<Value> = everything.iter().rev().map(|event| event["data"].clone()).collect();
     assert_eq!(all, fed, "newest first, and every event of the log once");
-    let oldest_first = pages(&s.auditor, "&sort=recorded_at");
-    assert_eq!(oldest_first, all.iter().rev().cloned().collect::<Vec<_>>());
     let filtered = |query: &str, keep: &dyn Fn(&Value) -> bool| {
         let expected: Vec<Value> = all.iter().filter(|e| keep(e)).cloned().collect();
         assert!(!expected.is_empty(), "{query} finds something");
@@ -147,11 +145,11 @@ fn a_download_is_whole(app: &TestApp) {
 
 fn what_history_refuses(app: &TestApp) {
     let who = app.auditor("Audrey Stone");
-    for query in
-        ["kind=pear", "action=baked", "person_id=x", "from=yesterday", "limit=0", "sort=title", "fields=nothing"]
-    {
+    for query in ["kind=pear", "action=baked", "person_id=x", "from=yesterday", "limit=0", "fields=nothing"] {
         who.get(&format!("/v1/history?{query}")).refused(422, "invalid");
     }
+    let table = [("accept", "text/csv")];
+    who.send("GET", "/v1/history?limit=5", &table, None).refused(422, "invalid");
     who.get("/v1/history?q=x").refused(400, "unknown_parameter");
     let refused = who.send("GET", "/v1/history", &[("accept", "text/html")], None);
     assert_eq!(refused.status, 406);

@@ -53,15 +53,12 @@ struct AcrossQuery {
     /// Recorded at this moment or earlier.
     #[param(required = false)]
     to: Time,
-    /// Rows on a page; a download is whole.
+    /// Rows on a page; not for a download, which is whole from `cursor` on.
     #[param(minimum = 1, maximum = 200, default = 50, required = false)]
     limit: i64,
     /// `next_cursor` of the page before.
     #[param(max_length = 2000, required = false)]
     cursor: String,
-    /// `-recorded_at`, newest first, or `recorded_at`.
-    #[param(max_length = 60, required = false, example = "-recorded_at")]
-    sort: String,
     /// Only these members of each event, separated by commas.
     #[param(max_length = 1000, required = false, example = "event_id,record,action")]
     fields: String,
@@ -91,7 +88,7 @@ struct HistoryLines(String);
 #[get("/v1/history")]
 async fn list_history(who: Guard<Read>, request: HttpRequest) -> Result<HttpResponse> {
     const KNOWN: &[&str] =
-        &["kind", "action", "person_id", "organization_id", "from", "to", "limit", "cursor", "sort", "fields"];
+        &["kind", "action", "person_id", "organization_id", "from", "to", "limit", "cursor", "fields"];
     let mut params = Params::read(&request, KNOWN)?;
     let page = Page::read(&request, &mut params, &["-recorded_at"]);
     let asked = Asked {
@@ -102,17 +99,22 @@ async fn list_history(who: Guard<Read>, request: HttpRequest) -> Result<HttpResp
         from: params.time("from"),
         to: params.time("to"),
     };
-    params.finish()?;
     let form = [CSV, NDJSON].into_iter().find(|form| accept::names(&request, form));
+    for name in ["limit", "fields"] {
+        if form.is_some() && params.has(name) {
+            params.faults.push_parameter(name, "not_applicable", "is not asked of a download, which is whole");
+        }
+    }
+    params.finish()?;
+    let before = page.after.as_ref().and_then(|after| after.value.parse().ok());
     if let Some(form) = form {
-        return download(who, request, asked, page.descending, form).await;
+        return download(Download { who, request, asked, form, next: Some(before) }).await;
     }
     let wanted = page.clone();
     let Part { entries, next } = who
         .read(move |conn, who| {
-            let after = wanted.after.as_ref().and_then(|after| after.value.parse().ok());
             let limit = usize::try_from(wanted.limit).unwrap_or(1);
-            store::part(conn, who, &asked, wanted.descending, after, limit)
+            store::part(conn, who, &asked, before, limit)
         })
         .await?;
     let next = next.map(|number| After { value: number.to_string(), id: uuid::Uuid::nil() });
@@ -124,33 +126,26 @@ struct Download {
     who: Guard<Read>,
     request: HttpRequest,
     asked: Asked,
-    newest_first: bool,
     form: &'static str,
-    /// Behind which event it goes on; none once it is whole.
+    /// Before which event it goes on; none once it is whole.
     next: Option<Option<i64>>,
 }
 
 impl Download {
     /// The next piece; who may not read any more gets none.
     async fn piece(&mut self) -> Result<Vec<u8>> {
-        let Some(after) = self.next.take() else { return Ok(Vec::new()) };
+        let Some(before) = self.next.take() else { return Ok(Vec::new()) };
         let who = self.who.again(&self.request).await?;
-        let (asked, newest_first) = (self.asked.clone(), self.newest_first);
-        let part = self.who.app().db.read(move |conn| store::part(conn, &who, &asked, newest_first, after, PIECE));
+        let asked = self.asked.clone();
+        let part = self.who.app().db.read(move |conn| store::part(conn, &who, &asked, before, PIECE));
         let Part { entries, next } = part.await?;
         self.next = next.map(Some);
         if self.form == CSV { csv_rows(&entries) } else { ndjson(&entries) }
     }
 }
 
-async fn download(
-    who: Guard<Read>,
-    request: HttpRequest,
-    asked: Asked,
-    newest_first: bool,
-    form: &'static str,
-) -> Result<HttpResponse> {
-    let mut download = Download { who, request, asked, newest_first, form, next: Some(None) };
+async fn download(mut download: Download) -> Result<HttpResponse> {
+    let form = download.form;
     // What goes wrong at once is still answered as a problem; later the connection is cut, so that nobody takes a part for all.
     let mut first = if form == CSV { csv_head()? } else { Vec::new() };
     first.extend(download.piece().await?);

@@ -30,11 +30,11 @@ pub struct Asked {
     pub to: Option<Time>,
 }
 
-/// A part of what was asked for, and behind which event it goes on: there may be more though this is empty.
+/// A part of what was asked for, and before which event it goes on: there may be more though this is empty.
 pub struct Part {
     /// What the reader may see of it.
     pub entries: Vec<Entry>,
-    /// The number of the last event that was looked at; none at the end.
+    /// The number before which nothing was looked at yet; none at the end.
     pub next: Option<i64>,
 }
 

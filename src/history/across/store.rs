@@ -13,59 +13,54 @@ use crate::{
     },
     id::{AnyId, OrganizationId},
 };
-use diesel::prelude::*;
+use diesel::{dsl::max, prelude::*};
 
 /// Events that are read at once.
 const BATCH: i64 = 500;
-/// Events that are looked at for one part: a reader who may see few of them is told how far they have come.
-const LOOKED_AT: usize = 5000;
+/// Numbers of events that are passed in one query, asked for or not.
+const WINDOW: i64 = 20_000;
+/// Queries for one part: a reader who may see few events is told how far they have come.
+const QUERIES: usize = 10;
 
-/// At most `wanted` of the events that are asked for and may be seen: newest first, or oldest first, from behind an event on.
+/// At most `wanted` of the events that are asked for and may be seen, newest first, from before an event on.
 ///
 /// # Errors
 /// What the database says.
-pub fn part(
-    conn: &mut Conn,
-    who: &Principal,
-    asked: &Asked,
-    newest_first: bool,
-    after: Option<i64>,
-    wanted: usize,
-) -> Result<Part> {
-    let (mut after, mut looked_at) = (after, 0);
+pub fn part(conn: &mut Conn, who: &Principal, asked: &Asked, before: Option<i64>, wanted: usize) -> Result<Part> {
+    let mut before = match before {
+        Some(number) => number,
+        None => event::table.select(max(event::enqueued)).get_result::<Option<i64>>(conn)?.map_or(0, |last| last + 1),
+    };
     let (mut seen, mut sight) = (Vec::new(), Sight::default());
-    let next = loop {
-        let rows = batch(conn, asked, newest_first, after)?;
-        let last = i64::try_from(rows.len()).is_ok_and(|n| n < BATCH);
-        looked_at += rows.len();
-        after = rows.last().map(|e| e.enqueued).or(after);
+    for _ in 0..QUERIES {
+        let from = before.saturating_sub(WINDOW).max(0);
+        let rows = batch(conn, asked, from, before)?;
+        before = match rows.last() {
+            Some(last) if i64::try_from(rows.len()).is_ok_and(|n| n == BATCH) => last.enqueued,
+            _ => from,
+        };
         let (visible, of_these) = visible(conn, who, rows)?;
         seen.extend(visible);
         sight.extend(of_these);
         if seen.len() > wanted {
             seen.truncate(wanted);
-            break seen.last().map(|e| e.enqueued);
+            before = seen.last().map_or(before, |e| e.enqueued);
+            break;
         }
-        if last {
-            break None;
+        if before == 0 {
+            break;
         }
-        if looked_at >= LOOKED_AT {
-            break after;
-        }
-    };
-    Ok(Part { entries: entries(conn, who, seen, &sight)?, next })
+    }
+    Ok(Part { entries: entries(conn, who, seen, &sight)?, next: (before > 0).then_some(before) })
 }
 
-fn batch(conn: &mut Conn, asked: &Asked, newest_first: bool, after: Option<i64>) -> Result<Vec<Event>> {
-    let mut query = event::table.into_boxed::<MultiBackend>().limit(BATCH);
-    query = if newest_first { query.order(event::enqueued.desc()) } else { query.order(event::enqueued.asc()) };
-    if let Some(after) = after {
-        query = if newest_first {
-            query.filter(event::enqueued.lt(after))
-        } else {
-            query.filter(event::enqueued.gt(after))
-        };
-    }
+fn batch(conn: &mut Conn, asked: &Asked, from: i64, before: i64) -> Result<Vec<Event>> {
+    let mut query = event::table
+        .into_boxed::<MultiBackend>()
+        .filter(event::enqueued.ge(from))
+        .filter(event::enqueued.lt(before))
+        .order(event::enqueued.desc())
+        .limit(BATCH);
     if !asked.kinds.is_empty() {
         query = query.filter(event::record_kind.eq_any(asked.kinds.clone()));
     }

@@ -95,7 +95,7 @@ async fn list_events(who: Guard<Read>, request: HttpRequest) -> Result<HttpRespo
     let wanted = Wanted { kinds: params.any("kind"), actions: params.any("action") };
     let limit = params.integer("limit", 1, 200).unwrap_or(50);
     let published = who.app().pulse.latest()?;
-    let from = start(&request, &mut params, &published)?;
+    let from = start(&who, &request, &mut params, &published).await?;
     params.finish()?;
     if streams {
         return Ok(stream(Listener::new(who, request, published.generation, from, wanted)));
@@ -114,7 +114,7 @@ async fn list_events(who: Guard<Read>, request: HttpRequest) -> Result<HttpRespo
 }
 
 /// From where: behind the last event that the reader took.
-fn start(request: &HttpRequest, params: &mut Params, log: &Stored) -> Result<u64> {
+async fn start(who: &Guard<Read>, request: &HttpRequest, params: &mut Params, log: &Stored) -> Result<u64> {
     const HEADER: &str = "last-event-id";
     let after = params.text("after", 40);
     let resumed = request.headers().get(HEADER).map(|value| value.to_str().unwrap_or_default().to_owned());
@@ -128,7 +128,11 @@ fn start(request: &HttpRequest, params: &mut Params, log: &Stored) -> Result<u64
         let detail = format!("Events are numbered anew since generation {}: ask without `after`.", log.generation);
         return Err(Error::refused(Code::FeedReset, detail));
     }
-    if position.generation > log.generation || position.index >= log.size {
+    // Another node may have shown more than this one has looked at yet.
+    let ahead = (position.generation, position.index) >= (log.generation, log.size);
+    let newest = if ahead { who.app().db.read(|conn| crate::ledger::log::latest(conn)).await? } else { None };
+    let (generation, size) = newest.map_or((log.generation, log.size), |newest| (newest.generation, newest.size));
+    if position.generation > generation || position.generation == generation && position.index >= size {
         params.faults.push_parameter(name, "out_of_range", "must be the `sequence` of an event that was");
     }
     Ok(position.index.saturating_add(1))

@@ -19,6 +19,8 @@ use utoipa::ToSchema;
 
 /// Events that are looked at for one answer: a reader who may see few of them is told how far they have come.
 const LOOKED_AT: i64 = 500;
+/// Leaves that are passed for one answer, wanted or not: what is seldom must not take a walk through the whole log.
+const PASSED: u64 = 20_000;
 
 /// Where an event stands: `<generation>-<index>`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -105,11 +107,12 @@ pub struct Batch {
 /// What the database says.
 pub fn read(conn: &mut Conn, who: &Principal, log: &Stored, from: u64, wanted: &Wanted, limit: usize) -> Result<Batch> {
     let origin = super::sequencer::origin(&crate::db::migrate::log_name(conn)?, log.generation);
-    let rows = log::wanted(conn, log.generation, count(from)?..count(log.size)?, wanted, LOOKED_AT)?;
+    let end = log.size.min(from.saturating_add(PASSED));
+    let rows = log::wanted(conn, log.generation, count(from)?..count(end)?, wanted, LOOKED_AT)?;
     let all = i64::try_from(rows.len()).is_ok_and(|n| n < LOOKED_AT);
     let mut until = match rows.last() {
         Some((position, _)) if !all => natural(*position)? + 1,
-        _ => log.size,
+        _ => end,
     };
     let numbers: Vec<i64> = rows.iter().map(|(_, number)| *number).collect();
     let mut events = Vec::new();
