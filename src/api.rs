@@ -13,7 +13,7 @@ use crate::{
         openapi::Problem,
         params, problem,
     },
-    insight, ledger, lifecycle, organization, pairing, person, pipeline, signature, transfer, trial,
+    insight, ledger, lifecycle, organization, pairing, person, pipeline, signature, transfer, trial, webhook,
 };
 use actix_http::{HttpService, error::DispatchError};
 use actix_server::{Server, ServerBuilder};
@@ -74,6 +74,7 @@ use utoipa_swagger_ui::{Config, SwaggerUi};
         (name = "Pipeline", description = "How records move, in figures"),
         (name = "Signatures", description = "Challenges that electronic signatures answer"),
         (name = "Trials", description = "Trials, what they test and what they found"),
+        (name = "Webhooks", description = "Events sent to whoever subscribed to them"),
     ),
     components(schemas(Problem)),
     modifiers(&BearerTokens),
@@ -105,6 +106,7 @@ fn routes(cfg: &mut ServiceConfig) {
         .configure(insight::http::routes)
         .configure(pairing::http::routes)
         .configure(transfer::http::routes)
+        .configure(webhook::http::routes)
         .configure(pipeline::http::routes)
         .configure(bulk::http::routes)
         .configure(ledger::http::routes)
@@ -138,7 +140,7 @@ const STALL: Duration = Duration::from_secs(30);
 /// # Errors
 /// When the socket cannot be served.
 pub fn server(app: web::Data<App>, listener: TcpListener, workers: usize) -> Result<Server> {
-    let metrics = web::Data::new(Metrics::new().map_err(|e| Error::Internal(e.to_string()))?);
+    let metrics = web::Data::new(Metrics::new(app.postman.figures()).map_err(|e| Error::Internal(e.to_string()))?);
     let offers = web::Data::new(Offers::of(document()));
     let edge = app.edge.clone();
     let patience = Patience { idle: edge.keep_alive, head: edge.header_deadline, linger: LINGER, stall: STALL };

@@ -30,5 +30,6 @@ pub mod transition;
 pub mod trial;
 pub mod value;
 pub mod vocabulary;
+pub mod webhook;
 
 pub use error::{Error, Result};

@@ -4,8 +4,10 @@ use diesel::{allow_tables_to_appear_in_same_query, table};
 
 mod door;
 mod log;
+mod webhook;
 pub use door::*;
 pub use log::*;
+pub use webhook::*;
 
 table! {
     use diesel::sql_types::*;
@@ -438,5 +440,9 @@ allow_tables_to_appear_in_same_query!(
     invitation,
     identity,
     oidc_login,
-    idempotency
+    idempotency,
+    webhook,
+    webhook_secret,
+    webhook_cursor,
+    webhook_delivery
 );

@@ -60,7 +60,11 @@ pub fn stories(conn: &mut Conn, who: &Principal, kinds: &[RecordKind], filter: &
             RecordKind::Finding => findings(conn, who, &mut seen)?,
             RecordKind::Insight => insights(conn, who, &mut seen)?,
             RecordKind::Pairing => pairings(conn, who, &mut seen)?,
-            RecordKind::Organization | RecordKind::Person | RecordKind::Lifecycle | RecordKind::Transfer => {}
+            RecordKind::Organization
+                | RecordKind::Person
+                | RecordKind::Lifecycle
+                | RecordKind::Transfer
+                | RecordKind::Webhook => {}
         }
     }
     let unseen = versions_not_for_partners(conn, who, kinds, &seen)?;
