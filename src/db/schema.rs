@@ -3,11 +3,11 @@
 use diesel::{allow_tables_to_appear_in_same_query, table};
 
 mod door;
+mod hook;
 mod log;
-mod webhook;
 pub use door::*;
+pub use hook::*;
 pub use log::*;
-pub use webhook::*;
 
 table! {
     use diesel::sql_types::*;

@@ -109,7 +109,9 @@ impl Postman {
         self.begun.call_once(|| self.begin());
         let (answer, answered) = oneshot::channel();
         let sender = self.sender.clone();
-        let job: Job = Box::new(move || drop(answer.send(sender.send(&letter))));
+        let job: Job = Box::new(move || {
+            let _ = answer.send(sender.send(&letter));
+        });
         self.jobs.send(job).await.map_err(|_| Error::Closed)?;
         answered.await.map_err(|_| Error::Panicked)
     }

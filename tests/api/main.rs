@@ -27,3 +27,4 @@ mod support;
 mod tokens;
 mod visibility;
 mod walk;
+mod webhook;

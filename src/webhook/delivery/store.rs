@@ -92,13 +92,17 @@ pub fn with_due(conn: &mut Conn, at: Time) -> Result<HashSet<WebhookId>> {
 }
 
 /// The seconds of the database's clock.
-fn seconds(conn: &Conn) -> &'static str {
+///
+/// # Errors
+/// What the database says.
+fn seconds(conn: &mut Conn) -> Result<i64> {
     // Engine-specific: each has its own name for it.
-    match conn {
+    let now = match conn {
         #[cfg(feature = "postgres")]
         Conn::Pg(_) => "extract(epoch from clock_timestamp())::bigint",
         Conn::Sqlite(_) => "unixepoch()",
-    }
+    };
+    Ok(diesel::select(sql::<BigInt>(now)).get_result(conn)?)
 }
 
 /// Takes a webhook for a while, unless another node has it.
@@ -106,16 +110,28 @@ fn seconds(conn: &Conn) -> &'static str {
 /// # Errors
 /// What the database says.
 pub fn claim(conn: &mut Conn, webhook: WebhookId, me: AnyId) -> Result<Option<Claim>> {
-    let now = seconds(conn);
-    let free = webhook_cursor::claimed_until.le(sql::<BigInt>(now)).or(webhook_cursor::claimed_by.eq(me).assume_not_null());
-    let row = webhook_cursor::table.filter(webhook_cursor::webhook_id.eq(webhook)).filter(free);
-    let taken = diesel::update(row).set((
-        webhook_cursor::claimed_by.eq(me),
-        webhook_cursor::claimed_until.eq(sql::<BigInt>(now) + CLAIM_SECONDS),
-        webhook_cursor::fence.eq(webhook_cursor::fence + 1),
-    ));
-    let fence: Option<i64> = taken.returning(webhook_cursor::fence).get_result(conn).optional()?;
-    Ok(fence.map(|fence| Claim { webhook, fence }))
+    let now = seconds(conn)?;
+    type Held = (i64, i64, Option<AnyId>);
+    let held: Option<Held> = webhook_cursor::table
+        .filter(webhook_cursor::webhook_id.eq(webhook))
+        .select((webhook_cursor::fence, webhook_cursor::claimed_until, webhook_cursor::claimed_by))
+        .get_result(conn)
+        .optional()?;
+    let Some((fence, until, by)) = held else { return Ok(None) };
+    if until > now && by != Some(me) {
+        return Ok(None);
+    }
+    // Of two nodes that found it free the second finds another fence.
+    let row = webhook_cursor::table
+        .filter(webhook_cursor::webhook_id.eq(webhook))
+        .filter(webhook_cursor::fence.eq(fence));
+    let taken = (
+        webhook_cursor::claimed_by.eq(Some(me)),
+        webhook_cursor::claimed_until.eq(now + CLAIM_SECONDS),
+        webhook_cursor::fence.eq(fence + 1),
+    );
+    let is_taken = diesel::update(row).set(taken).execute(conn)? == 1;
+    Ok(is_taken.then_some(Claim { webhook, fence: fence + 1 }))
 }
 
 /// Goes on having it; false where another node has taken it meanwhile.
@@ -123,8 +139,8 @@ pub fn claim(conn: &mut Conn, webhook: WebhookId, me: AnyId) -> Result<Option<Cl
 /// # Errors
 /// What the database says.
 pub fn renew(conn: &mut Conn, claim: Claim) -> Result<bool> {
-    let until = sql::<BigInt>(seconds(conn)) + CLAIM_SECONDS;
-    Ok(diesel::update(own(claim)).set(webhook_cursor::claimed_until.eq(until)).execute(conn)? == 1)
+    let until = seconds(conn)? + CLAIM_SECONDS;
+    hold_until(conn, claim, until)
 }
 
 /// Leaves it to others.
@@ -132,15 +148,14 @@ pub fn renew(conn: &mut Conn, claim: Claim) -> Result<bool> {
 /// # Errors
 /// What the database says.
 pub fn release(conn: &mut Conn, claim: Claim) -> Result<()> {
-    diesel::update(own(claim)).set(webhook_cursor::claimed_until.eq(0)).execute(conn)?;
-    Ok(())
+    hold_until(conn, claim, 0).map(drop)
 }
 
-#[diesel::dsl::auto_type]
-fn own(claim: Claim) -> _ {
-    let id: WebhookId = claim.webhook;
-    let fence: i64 = claim.fence;
-    webhook_cursor::table.filter(webhook_cursor::webhook_id.eq(id)).filter(webhook_cursor::fence.eq(fence))
+fn hold_until(conn: &mut Conn, claim: Claim, until: i64) -> Result<bool> {
+    let own = webhook_cursor::table
+        .filter(webhook_cursor::webhook_id.eq(claim.webhook))
+        .filter(webhook_cursor::fence.eq(claim.fence));
+    Ok(diesel::update(own).set(webhook_cursor::claimed_until.eq(until)).execute(conn)? == 1)
 }
 
 /// Where the webhook goes on in this generation: behind the last event that it passed, wherever that stands now.
@@ -352,7 +367,8 @@ pub fn forget_settled(conn: &mut Conn, before: Time, most: i64) -> Result<usize>
         .filter(webhook_delivery::settled_at.lt(before))
         .select(webhook_delivery::id)
         .limit(most);
-    forget(conn, over.load(conn)?)
+    let over = over.load(conn)?;
+    forget(conn, over)
 }
 
 /// Forgets at most so many that wait, or were put aside, since before a moment; answers how many.

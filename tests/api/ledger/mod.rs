@@ -220,7 +220,7 @@ fn next_node(app: &TestApp) -> Node {
     app.node(Edge { rate_limit: 0, ..Edge::default() }, Clock::system())
 }
 
-fn wait_for(node: &Node, what: impl Fn(&Published) -> bool) -> Published {
+pub fn wait_for(node: &Node, what: impl Fn(&Published) -> bool) -> Published {
     let deadline = Instant::now() + Duration::from_secs(60);
     loop {
         if let Ok(shown) = node.app.pulse.latest()
@@ -234,7 +234,7 @@ fn wait_for(node: &Node, what: impl Fn(&Published) -> bool) -> Published {
 }
 
 /// Does what the triggers of the log refuse.
-fn by_force(url: &str, statements: &[&str]) {
+pub fn by_force(url: &str, statements: &[&str]) {
     let mut conn = Conn::open(&url.parse().unwrap(), Purpose::Write).unwrap();
     damage::unlock(&mut conn);
     for statement in statements {

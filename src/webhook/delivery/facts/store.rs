@@ -7,7 +7,10 @@ use crate::{
         Conn,
         schema::{citation, discovery, event, finding, insight, insight_discovery, organization, pairing, trial},
     },
-    id::{AnyId, DiscoveryId, FindingId, Id, InsightId, OrganizationId, PairingId, TrialId},
+    id::{
+        AnyId, DiscoveryId, DiscoveryMark, FindingId, FindingMark, Id, InsightId, OrganizationId, PairingId, PairingMark,
+        TrialId, TrialMark,
+    },
     value::terms_of,
     vocabulary::RecordKind,
 };
@@ -65,14 +68,14 @@ fn kept<T>(rows: Vec<(Id<T>, OrganizationId, String)>, found: &mut Found) {
 fn discoveries(conn: &mut Conn, asked: &[Uuid], found: &mut Found) -> Result<()> {
     let asked: Vec<DiscoveryId> = ids(asked);
     let rows = discovery::table.filter(discovery::id.eq_any(asked));
-    kept(rows.select((discovery::id, discovery::lab_id, discovery::terms)).load(conn)?, found);
+    kept::<DiscoveryMark>(rows.select((discovery::id, discovery::lab_id, discovery::terms)).load(conn)?, found);
     Ok(())
 }
 
 fn trials(conn: &mut Conn, asked: &[Uuid], found: &mut Found) -> Result<()> {
     let asked: Vec<TrialId> = ids(asked);
     let rows = trial::table.filter(trial::id.eq_any(asked));
-    kept(rows.select((trial::id, trial::clinic_id, trial::terms)).load(conn)?, found);
+    kept::<TrialMark>(rows.select((trial::id, trial::clinic_id, trial::terms)).load(conn)?, found);
     Ok(())
 }
 
@@ -82,7 +85,7 @@ fn findings(conn: &mut Conn, asked: &[Uuid], found: &mut Found) -> Result<()> {
         .inner_join(trial::table.on(trial::id.eq(finding::trial_id)))
         .filter(finding::id.eq_any(asked))
         .select((finding::id, trial::clinic_id, trial::terms));
-    kept(rows.load(conn)?, found);
+    kept::<FindingMark>(rows.load(conn)?, found);
     Ok(())
 }
 
@@ -92,7 +95,7 @@ fn pairings(conn: &mut Conn, asked: &[Uuid], found: &mut Found) -> Result<()> {
         .inner_join(discovery::table.on(discovery::id.eq(pairing::discovery_id)))
         .filter(pairing::id.eq_any(asked))
         .select((pairing::id, discovery::lab_id, discovery::terms));
-    kept(rows.load(conn)?, found);
+    kept::<PairingMark>(rows.load(conn)?, found);
     Ok(())
 }
 
