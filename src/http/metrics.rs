@@ -6,7 +6,7 @@ use actix_web::{
     middleware::Next,
     web,
 };
-use prometheus::{core::Collector, Encoder, HistogramOpts, HistogramVec, IntCounterVec, Opts, Registry, TextEncoder};
+use prometheus::{Encoder, HistogramOpts, HistogramVec, IntCounterVec, Opts, Registry, TextEncoder, core::Collector};
 use std::time::Instant;
 
 /// The figures of one process.

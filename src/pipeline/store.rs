@@ -61,10 +61,10 @@ pub fn stories(conn: &mut Conn, who: &Principal, kinds: &[RecordKind], filter: &
             RecordKind::Insight => insights(conn, who, &mut seen)?,
             RecordKind::Pairing => pairings(conn, who, &mut seen)?,
             RecordKind::Organization
-                | RecordKind::Person
-                | RecordKind::Lifecycle
-                | RecordKind::Transfer
-                | RecordKind::Webhook => {}
+            | RecordKind::Person
+            | RecordKind::Lifecycle
+            | RecordKind::Transfer
+            | RecordKind::Webhook => {}
         }
     }
     let unseen = versions_not_for_partners(conn, who, kinds, &seen)?;

@@ -242,8 +242,7 @@ pub fn redeliver(
         return Err(Error::refused(Code::Conflict, "Its owner may not read: name another first."));
     };
     let range = from..to.saturating_add(1);
-    let (count, until) =
-        delivery::store::ask_again(conn, webhook, &owner, newest.generation, range, context.at)?;
+    let (count, until) = delivery::store::ask_again(conn, webhook, &owner, newest.generation, range, context.at)?;
     let index = until.checked_sub(1).and_then(|last| u64::try_from(last).ok());
     Ok(AskedAgain { count, until: index.map(|index| Position { generation: newest.generation, index }) })
 }

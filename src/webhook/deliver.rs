@@ -248,11 +248,8 @@ async fn serve(app: &App, id: WebhookId) -> Result<usize> {
             continue;
         }
         let stop = AtomicBool::new(false);
-        let sent: Vec<Result<bool>> = stream::iter(due)
-            .map(|one| deliver(app, claim, one, &stop))
-            .buffer_unordered(AT_ONCE)
-            .collect()
-            .await;
+        let sent: Vec<Result<bool>> =
+            stream::iter(due).map(|one| deliver(app, claim, one, &stop)).buffer_unordered(AT_ONCE).collect().await;
         for one in sent {
             tries += usize::from(one?);
         }

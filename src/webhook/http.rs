@@ -317,9 +317,7 @@ impl DeliveryView {
         Self {
             id: delivery.id,
             event_id: entry.event_id,
-            sequence: generation
-                .zip(index)
-                .map(|(generation, index)| Position { generation, index }.to_string()),
+            sequence: generation.zip(index).map(|(generation, index)| Position { generation, index }.to_string()),
             record: entry.record,
             action: entry.action,
             state: delivery.state,

@@ -80,9 +80,8 @@ pub fn add_secret(conn: &mut Conn, id: WebhookId, secret: &WebhookSecret, at: Ti
         let detail = format!("A webhook has at most {MOST_SECRETS} secrets at once: wait until the oldest is over.");
         return Err(Error::refused(Code::Conflict, detail));
     }
-    let before = webhook_secret::table
-        .filter(webhook_secret::webhook_id.eq(id))
-        .filter(webhook_secret::expires_at.is_null());
+    let before =
+        webhook_secret::table.filter(webhook_secret::webhook_id.eq(id)).filter(webhook_secret::expires_at.is_null());
     let over = at.plus_seconds(OVERLAP_SECONDS);
     diesel::update(before).set(webhook_secret::expires_at.eq(over)).execute(conn)?;
     let row = (

@@ -223,9 +223,7 @@ fn offers(conn: &mut Conn, who: &Principal, kind: RecordKind, key: Key) -> Resul
         | RecordKind::Person
         | RecordKind::Lifecycle
         | RecordKind::Transfer
-        | RecordKind::Webhook => {
-            Err(Error::Internal(format!("a {kind} does not move")))
-        }
+        | RecordKind::Webhook => Err(Error::Internal(format!("a {kind} does not move"))),
     }
 }
 

@@ -7,8 +7,8 @@ use std::{sync::Arc, time::Duration};
 use ureq::{
     Agent,
     config::ConfigBuilder,
-    typestate::AgentScope,
     tls::{RootCerts, TlsConfig},
+    typestate::AgentScope,
 };
 
 /// A request that is not answered in full within this time has failed.

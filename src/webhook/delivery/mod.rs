@@ -164,7 +164,9 @@ mod tests {
         }
         assert_eq!(delivery.state, DeliveryState::Parked);
         let after = delivery.settled_at.unwrap();
-        assert!(after >= noon().plus_seconds(TRIED_FOR_SECONDS) && after <= noon().plus_seconds(TRIED_FOR_SECONDS + 3600));
+        assert!(
+            after >= noon().plus_seconds(TRIED_FOR_SECONDS) && after <= noon().plus_seconds(TRIED_FOR_SECONDS + 3600)
+        );
         assert!(delivery.attempts > 24 && delivery.attempts < 80, "{}", delivery.attempts);
     }
 

@@ -52,7 +52,9 @@ pub struct Claim {
 /// What the database says.
 pub fn begin(conn: &mut Conn, id: WebhookId) -> Result<()> {
     let place = match log::latest(conn)? {
-        Some(newest) => Place { generation: newest.generation, position: i64::try_from(newest.size).unwrap_or(i64::MAX) },
+        Some(newest) => {
+            Place { generation: newest.generation, position: i64::try_from(newest.size).unwrap_or(i64::MAX) }
+        }
         None => Place { generation: 1, position: 0 },
     };
     let row = (
@@ -122,9 +124,8 @@ pub fn claim(conn: &mut Conn, webhook: WebhookId, me: AnyId) -> Result<Option<Cl
         return Ok(None);
     }
     // Of two nodes that found it free the second finds another fence.
-    let row = webhook_cursor::table
-        .filter(webhook_cursor::webhook_id.eq(webhook))
-        .filter(webhook_cursor::fence.eq(fence));
+    let row =
+        webhook_cursor::table.filter(webhook_cursor::webhook_id.eq(webhook)).filter(webhook_cursor::fence.eq(fence));
     let taken = (
         webhook_cursor::claimed_by.eq(Some(me)),
         webhook_cursor::claimed_until.eq(now + CLAIM_SECONDS),

@@ -83,8 +83,12 @@ struct Scene {
 
 fn scene(app: &TestApp) -> Scene {
     let lab = app.lab("Motor Neuron Lab");
-    let scene =
-        Scene { admin: app.administrator("Admin"), ada: app.scientist("Ada Okafor", lab), lab, receiver: Receiver::new() };
+    let scene = Scene {
+        admin: app.administrator("Admin"),
+        ada: app.scientist("Ada Okafor", lab),
+        lab,
+        receiver: Receiver::new(),
+    };
     settled(app);
     scene
 }
@@ -184,7 +188,9 @@ fn it_is_put_aside_after_a_day_and_can_be_asked_for_again(app: &TestApp) {
     deliver(app);
     // A day later.
     let long_ago = "'2020-01-01T00:00:00.000000Z'";
-    app.sql(format!("UPDATE webhook_delivery SET first_tried_at = {long_ago}, next_at = {long_ago} WHERE attempts > 0"));
+    app.sql(format!(
+        "UPDATE webhook_delivery SET first_tried_at = {long_ago}, next_at = {long_ago} WHERE attempts > 0"
+    ));
     deliver(app);
     assert_eq!(states(&s.admin, &webhook), ["parked", "delivered"], "later ones go on");
     s.receiver.take();
@@ -270,7 +276,8 @@ fn what_was_sent_and_not_noted_is_sent_again(app: &TestApp) {
     settled(app);
     assert!(app.wait(deliver::round(&app.app)).is_err());
     assert_eq!((s.receiver.take().len(), states(&s.admin, &webhook)), (1, vec!["pending".to_owned()]));
-    let drop = if app.url.starts_with("sqlite") { "DROP TRIGGER refused" } else { "DROP TRIGGER refused ON webhook_delivery" };
+    let drop =
+        if app.url.starts_with("sqlite") { "DROP TRIGGER refused" } else { "DROP TRIGGER refused ON webhook_delivery" };
     app.sql(drop);
     deliver(app);
     assert_eq!((s.receiver.take().len(), states(&s.admin, &webhook)), (1, vec!["delivered".to_owned()]));

@@ -8,8 +8,8 @@ use crate::{
         schema::{citation, discovery, event, finding, insight, insight_discovery, organization, pairing, trial},
     },
     id::{
-        AnyId, DiscoveryId, DiscoveryMark, FindingId, FindingMark, Id, InsightId, OrganizationId, PairingId, PairingMark,
-        TrialId, TrialMark,
+        AnyId, DiscoveryId, DiscoveryMark, FindingId, FindingMark, Id, InsightId, OrganizationId, PairingId,
+        PairingMark, TrialId, TrialMark,
     },
     value::terms_of,
     vocabulary::RecordKind,
@@ -45,7 +45,8 @@ pub fn records(conn: &mut Conn, events: &[i64]) -> Result<HashMap<i64, (RecordKi
 /// What the database says.
 pub fn facts(conn: &mut Conn, records: &[(RecordKind, Uuid)]) -> Result<HashMap<Uuid, Facts>> {
     let mut found = HashMap::new();
-    let of = |kind: RecordKind| -> Vec<Uuid> { records.iter().filter(|(k, _)| *k == kind).map(|(_, id)| *id).collect() };
+    let of =
+        |kind: RecordKind| -> Vec<Uuid> { records.iter().filter(|(k, _)| *k == kind).map(|(_, id)| *id).collect() };
     discoveries(conn, &of(RecordKind::Discovery), &mut found)?;
     trials(conn, &of(RecordKind::Trial), &mut found)?;
     findings(conn, &of(RecordKind::Finding), &mut found)?;
