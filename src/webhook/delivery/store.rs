@@ -7,7 +7,7 @@ use crate::{
     Result,
     auth::policy::Principal,
     db::{
-        Conn, MultiBackend,
+        Conn, MultiBackend, clock_seconds,
         columns::Time,
         each_backend,
         schema::{webhook_cursor, webhook_delivery},
@@ -18,7 +18,7 @@ use crate::{
     vocabulary::DeliveryState,
     webhook::Webhook,
 };
-use diesel::{dsl::sql, prelude::*, sql_types::BigInt};
+use diesel::prelude::*;
 use std::collections::{HashMap, HashSet};
 
 /// For how long a node has a webhook to itself, in seconds, unless it renews that.
@@ -93,26 +93,12 @@ pub fn with_due(conn: &mut Conn, at: Time) -> Result<HashSet<WebhookId>> {
     Ok(waiting.load(conn)?.into_iter().collect())
 }
 
-/// The seconds of the database's clock.
-///
-/// # Errors
-/// What the database says.
-fn seconds(conn: &mut Conn) -> Result<i64> {
-    // Engine-specific: each has its own name for it.
-    let now = match conn {
-        #[cfg(feature = "postgres")]
-        Conn::Pg(_) => "extract(epoch from clock_timestamp())::bigint",
-        Conn::Sqlite(_) => "unixepoch()",
-    };
-    Ok(diesel::select(sql::<BigInt>(now)).get_result(conn)?)
-}
-
 /// Takes a webhook for a while, unless another node has it.
 ///
 /// # Errors
 /// What the database says.
 pub fn claim(conn: &mut Conn, webhook: WebhookId, me: AnyId) -> Result<Option<Claim>> {
-    let now = seconds(conn)?;
+    let now = clock_seconds(conn)?;
     type Held = (i64, i64, Option<AnyId>);
     let held: Option<Held> = webhook_cursor::table
         .filter(webhook_cursor::webhook_id.eq(webhook))
@@ -140,7 +126,7 @@ pub fn claim(conn: &mut Conn, webhook: WebhookId, me: AnyId) -> Result<Option<Cl
 /// # Errors
 /// What the database says.
 pub fn renew(conn: &mut Conn, claim: Claim) -> Result<bool> {
-    let until = seconds(conn)? + CLAIM_SECONDS;
+    let until = clock_seconds(conn)? + CLAIM_SECONDS;
     hold_until(conn, claim, until)
 }
 
