@@ -65,7 +65,7 @@ mod tests {
         // HMAC-SHA-256 as computed by `openssl dgst -sha256 -mac HMAC` with a key of 32 zero bytes.
         let secret = WebhookSecret([0; 32]);
         assert_eq!(secret.expose(), "whsec_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=");
-        let one = signatures(&[secret.clone()], "msg_1", 1_614_265_330, b"{\"test\": 2432232314}");
+        let one = signatures(std::slice::from_ref(&secret), "msg_1", 1_614_265_330, b"{\"test\": 2432232314}");
         assert_eq!(one, "v1,Bl1a0SVt78DCV06Rvr6oSEMbCaFysVu27en9cW0mNBI=");
         let other = WebhookSecret::fresh().unwrap();
         let both = signatures(&[other, secret], "msg_1", 1_614_265_330, b"{\"test\": 2432232314}");
