@@ -141,7 +141,7 @@ struct Sent<'a> {
     checkpoint: String,
 }
 
-/// Delivers until it is dropped or the service is to stop.
+/// Delivers until it is dropped or the service is to stop; then it ends with what is on its way.
 pub async fn keep(app: &App) {
     let (mut running, mut busy) = (FuturesUnordered::new(), HashSet::new());
     let mut news = app.pulse.listen();
@@ -177,6 +177,10 @@ pub async fn keep(app: &App) {
                     }
                 }
             }
+        }
+        // What is on its way is noted if there is time for it: it need not be sent again, and another node can go on.
+        while let Some((_, served)) = running.next().await {
+            served.err().iter().for_each(tell);
         }
     });
     select(counted, delivered).await;

@@ -1,5 +1,6 @@
 //! Webhooks: who is told what, in which order, how it is signed, and what happens when nobody listens.
 mod receiver;
+mod worker;
 
 use crate::{
     ledger::settled,
