@@ -13,7 +13,8 @@ use crate::{
         openapi::Problem,
         params, problem,
     },
-    insight, ledger, lifecycle, organization, pairing, person, pipeline, recall, signature, transfer, trial, work,
+    insight, ledger, lifecycle, organization, pairing, person, pipeline, recall, signature, transfer, trial, webhook,
+    work,
 };
 use actix_http::{HttpService, error::DispatchError};
 use actix_server::{Server, ServerBuilder};
@@ -76,6 +77,7 @@ use utoipa_swagger_ui::{Config, SwaggerUi};
         (name = "Signatures", description = "Challenges that electronic signatures answer"),
         (name = "Trials", description = "Trials, what they test and what they found"),
         (name = "Work", description = "What waits for somebody"),
+        (name = "Webhooks", description = "Events sent to whoever subscribed to them"),
     ),
     components(schemas(Problem)),
     modifiers(&BearerTokens),
@@ -109,6 +111,7 @@ fn routes(cfg: &mut ServiceConfig) {
         .configure(transfer::http::routes)
         .configure(recall::http::routes)
         .configure(work::http::routes)
+        .configure(webhook::http::routes)
         .configure(pipeline::http::routes)
         .configure(bulk::http::routes)
         .configure(history::across::http::routes)
@@ -143,7 +146,7 @@ const STALL: Duration = Duration::from_secs(30);
 /// # Errors
 /// When the socket cannot be served.
 pub fn server(app: web::Data<App>, listener: TcpListener, workers: usize) -> Result<Server> {
-    let metrics = web::Data::new(Metrics::new().map_err(|e| Error::Internal(e.to_string()))?);
+    let metrics = web::Data::new(Metrics::new(app.postman.figures()).map_err(|e| Error::Internal(e.to_string()))?);
     let offers = web::Data::new(Offers::of(document()));
     let edge = app.edge.clone();
     let patience = Patience { idle: edge.keep_alive, head: edge.header_deadline, linger: LINGER, stall: STALL };

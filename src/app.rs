@@ -10,6 +10,7 @@ use crate::{
     id::Key,
     ledger::{self, Change, Context, Stored, pulse::Pulse},
     vocabulary::RecordKind,
+    webhook::deliver::Postman,
 };
 use serde_json::Value;
 use std::{
@@ -73,6 +74,8 @@ pub struct App {
     pub stopping: AtomicBool,
     /// Notes when personal tokens are used.
     pub uses: Uses,
+    /// Sends to webhooks.
+    pub postman: Postman,
 }
 
 /// A record that a person may see, as far as every kind has it.
@@ -97,7 +100,7 @@ impl Seen {
 /// # Errors
 /// 404 for hidden and absent alike.
 pub fn seen(conn: &mut Conn, who: &Principal, kind: RecordKind, key: Key) -> Result<Seen> {
-    use crate::{discovery, finding, insight, lifecycle, organization, pairing, person, transfer, trial};
+    use crate::{discovery, finding, insight, lifecycle, organization, pairing, person, transfer, trial, webhook};
     Ok(match kind {
         RecordKind::Organization => Seen::of(&organization::store::find(conn, who, key)?),
         RecordKind::Person => Seen::of(&person::store::find(conn, who, key)?),
@@ -108,6 +111,7 @@ pub fn seen(conn: &mut Conn, who: &Principal, kind: RecordKind, key: Key) -> Res
         RecordKind::Insight => Seen::of(&insight::store::find(conn, who, key)?),
         RecordKind::Pairing => Seen::of(&pairing::store::find(conn, who, key)?),
         RecordKind::Transfer => Seen::of(&transfer::store::find(conn, who, key)?),
+        RecordKind::Webhook => Seen::of(&webhook::store::find(conn, who, key)?),
     })
 }
 
@@ -129,7 +133,7 @@ pub struct Current {
 /// # Errors
 /// What the database says.
 pub fn current(conn: &mut Conn, kind: RecordKind, after: Uuid, limit: i64) -> Result<Vec<Current>> {
-    use crate::{discovery, finding, insight, lifecycle, organization, pairing, person, transfer, trial};
+    use crate::{discovery, finding, insight, lifecycle, organization, pairing, person, transfer, trial, webhook};
     fn all<R: Stored>(page: Vec<R>) -> Result<Vec<Current>> {
         let current = |record: R| {
             let content = ledger::event::content(&record, &record.code())?;
@@ -147,6 +151,7 @@ pub fn current(conn: &mut Conn, kind: RecordKind, after: Uuid, limit: i64) -> Re
         RecordKind::Insight => all(insight::store::page_after(conn, after, limit)?),
         RecordKind::Pairing => all(pairing::store::page_after(conn, after, limit)?),
         RecordKind::Transfer => all(transfer::store::page_after(conn, after, limit)?),
+        RecordKind::Webhook => all(webhook::store::page_after(conn, after, limit)?),
     }
 }
 
@@ -162,7 +167,7 @@ pub fn note(
     key: Key,
     check: impl FnOnce(&mut Conn, Uuid) -> Result<Change>,
 ) -> Result<Uuid> {
-    use crate::{discovery, finding, insight, lifecycle, organization, pairing, person, transfer, trial};
+    use crate::{discovery, finding, insight, lifecycle, organization, pairing, person, transfer, trial, webhook};
     fn noted<R: Stored>(
         conn: &mut Conn,
         context: &Context,
@@ -189,6 +194,7 @@ pub fn note(
         RecordKind::Insight => noted!(insight),
         RecordKind::Pairing => noted!(pairing),
         RecordKind::Transfer => noted!(transfer),
+        RecordKind::Webhook => noted!(webhook),
     }
 }
 
@@ -205,5 +211,6 @@ pub fn visible_ids(conn: &mut Conn, who: &Principal, kind: RecordKind, ids: &[Uu
         RecordKind::Insight => crate::insight::store::visible_ids(conn, who, ids),
         RecordKind::Pairing => crate::pairing::store::visible_ids(conn, who, ids),
         RecordKind::Transfer => crate::transfer::store::visible_ids(conn, who, ids),
+        RecordKind::Webhook => crate::webhook::store::visible_ids(conn, who, ids),
     }
 }

@@ -14,6 +14,7 @@ use crate::{
     db::{Address, Db, Settings},
     http::{edge::Edge, limit::RateLimit},
     ledger::{guard::Guard, pulse::Pulse, sequencer::Sequencer},
+    webhook::deliver::Postman,
 };
 use clap::Args;
 use std::{
@@ -190,6 +191,7 @@ pub fn assemble(
         throttle: Throttle::new(),
         providers: Providers::default(),
         uses: Uses::at_once(NOTES_AT_ONCE),
+        postman: Postman::new(edge.webhook_allow_private.clone()).map_err(|e| Error::Open(e.to_string()))?,
         rate_limit: RateLimit::new(edge.rate_limit),
         edge,
         stopping: AtomicBool::new(false),

@@ -7,7 +7,7 @@ use crate::{
     app::App,
     auth::{invitation, oidc, personal, session, watch},
     db::{Conn, columns::Time},
-    idempotency, person, signature,
+    idempotency, person, signature, webhook,
 };
 use std::{sync::Arc, time::Duration};
 
@@ -20,6 +20,10 @@ pub const BATCH: i64 = 1000;
 const ACCESS_DAYS: i64 = 7;
 /// The same for challenges to sign and invitations.
 const ASKED_DAYS: i64 = 1;
+/// How long deliveries to webhooks are kept that were made or left out, in days.
+const DELIVERED_DAYS: i64 = 30;
+/// The same for those that wait or were given up.
+const UNDELIVERED_DAYS: i64 = 90;
 /// How long it is known who signed in when, in days.
 const SIGN_IN_DAYS: i64 = 400;
 
@@ -34,12 +38,21 @@ const SWEPT: &[(&str, i64, Forget)] = &[
     ("invitation", ASKED_DAYS, invitation::store::forget),
     ("oidc_login", 0, oidc::store::forget),
     ("signature_challenge", ASKED_DAYS, signature::store::forget),
+    ("webhook_secret", 0, webhook::store::forget_secrets),
+    ("webhook_delivery", DELIVERED_DAYS, webhook::delivery::store::forget_settled),
+    ("webhook_delivery", UNDELIVERED_DAYS, webhook::delivery::store::forget_unsettled),
     ("sign_in", SIGN_IN_DAYS, person::store::forget_sign_ins),
 ];
 
 /// Keeps house until it is aborted.
 pub async fn keep(app: Arc<App>) {
-    futures_util::future::join3(watch_keys(&app), sweep_now_and_then(&app), app.pulse.keep(&app.db)).await;
+    futures_util::future::join4(
+        watch_keys(&app),
+        sweep_now_and_then(&app),
+        app.pulse.keep(&app.db),
+        webhook::deliver::keep(&app),
+    )
+    .await;
 }
 
 async fn watch_keys(app: &App) {

@@ -23,7 +23,7 @@ macro_rules! kinds {
 kinds! {
     OrganizationId of OrganizationMark, PersonId of PersonMark, LifecycleId of LifecycleMark, DiscoveryId of DiscoveryMark,
     TrialId of TrialMark, FindingId of FindingMark, InsightId of InsightMark, PairingId of PairingMark,
-    TransferId of TransferMark, EventId of EventMark, ChallengeId of ChallengeMark,
+    TransferId of TransferMark, WebhookId of WebhookMark, DeliveryId of DeliveryMark, EventId of EventMark, ChallengeId of ChallengeMark,
     SessionId of SessionMark, TokenId of TokenMark, RecallId of RecallMark, AnyId of AnyMark,
 }
 
@@ -134,6 +134,7 @@ impl RecordKind {
             Self::Insight => "I",
             Self::Pairing => "P",
             Self::Transfer => "X",
+            Self::Webhook => "W",
         }
     }
     /// The code of the record with this number.
@@ -152,6 +153,7 @@ impl RecordKind {
             Self::Insight => "insights",
             Self::Pairing => "pairings",
             Self::Transfer => "ownership-transfers",
+            Self::Webhook => "webhooks",
         }
     }
 }

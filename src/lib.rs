@@ -33,6 +33,7 @@ pub mod transition;
 pub mod trial;
 pub mod value;
 pub mod vocabulary;
+pub mod webhook;
 pub mod work;
 
 pub use error::{Error, Result};

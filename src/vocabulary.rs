@@ -115,7 +115,16 @@ vocabulary! {
     RecordKind {
         Organization = "organization", Person = "person", Lifecycle = "lifecycle", Discovery = "discovery",
         Trial = "trial", Finding = "finding", Insight = "insight", Pairing = "pairing", Transfer = "transfer",
+        Webhook = "webhook",
     }
+}
+vocabulary! {
+    /// Where a webhook stands.
+    WebhookState { Enabled = "enabled", Disabled = "disabled", Ended = "ended" }
+}
+vocabulary! {
+    /// Where a delivery stands.
+    DeliveryState { Pending = "pending", Delivered = "delivered", Parked = "parked", Skipped = "skipped" }
 }
 vocabulary! {
     /// What an event says was done to its record.

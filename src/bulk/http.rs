@@ -137,7 +137,11 @@ fn make_one(
         RecordKind::Finding => moved::<Finding>,
         RecordKind::Insight => moved::<Insight>,
         RecordKind::Pairing => moved::<Pairing>,
-        RecordKind::Organization | RecordKind::Person | RecordKind::Lifecycle | RecordKind::Transfer => {
+        RecordKind::Organization
+        | RecordKind::Person
+        | RecordKind::Lifecycle
+        | RecordKind::Transfer
+        | RecordKind::Webhook => {
             return Err(Error::fault("/record/kind", "not_applicable", "is a kind of record that does not move"));
         }
     };

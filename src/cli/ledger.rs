@@ -178,6 +178,9 @@ fn tell(report: &Report, as_json: bool) -> Result<()> {
             println!("{fault}");
         }
         println!("{}: {} leaves, root {}", report.origin, report.size, report.root);
+        if let Some(continued) = &report.continued {
+            println!("{continued}");
+        }
         println!("{} events wait for their place, {} payloads were erased", report.waiting, report.erased);
     }
     match report.faults.first() {

@@ -3,9 +3,11 @@
 use diesel::{allow_tables_to_appear_in_same_query, table};
 
 mod door;
+mod hook;
 mod log;
 mod people;
 pub use door::*;
+pub use hook::*;
 pub use log::*;
 pub use people::*;
 
@@ -444,5 +446,9 @@ allow_tables_to_appear_in_same_query!(
     oidc_login,
     idempotency,
     recall,
-    discovery_return
+    discovery_return,
+    webhook,
+    webhook_secret,
+    webhook_cursor,
+    webhook_delivery
 );

@@ -79,3 +79,18 @@ pub fn hold_rows(conn: &mut Conn, select_for_share: &'static str, id: uuid::Uuid
         }
     }
 }
+
+/// The database's clock, in whole seconds since 1970: what nodes whose own clocks differ agree on.
+///
+/// # Errors
+/// What the database says.
+pub fn clock_seconds(conn: &mut Conn) -> Result<i64> {
+    use diesel::{RunQueryDsl, dsl::sql, select, sql_types::BigInt};
+    // Engine-specific: each has its own name for it.
+    let now = match conn {
+        #[cfg(feature = "postgres")]
+        Conn::Pg(_) => "extract(epoch from clock_timestamp())::bigint",
+        Conn::Sqlite(_) => "unixepoch()",
+    };
+    Ok(select(sql::<BigInt>(now)).get_result(conn)?)
+}

@@ -330,7 +330,8 @@ pub fn version_is_visible(who: &Principal, kind: RecordKind, record: &Map<String
         | RecordKind::Person
         | RecordKind::Lifecycle
         | RecordKind::Pairing
-        | RecordKind::Transfer => true,
+        | RecordKind::Transfer
+        | RecordKind::Webhook => true,
     }
 }
 

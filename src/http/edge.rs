@@ -49,6 +49,9 @@ pub struct Edge {
     /// Seconds after SIGTERM in which the service still takes requests but says that it is not ready
     #[arg(long, env = "BENCHSIDE_DRAIN_NOTICE", default_value = "2", value_name = "SECONDS", value_parser = seconds)]
     pub drain_notice: Duration,
+    /// Networks inside, to which webhooks may be sent all the same, by http too: addresses and networks, separated by commas [default: none]
+    #[arg(long, env = "BENCHSIDE_WEBHOOK_ALLOW_PRIVATE", value_name = "CIDR,…", value_delimiter = ',', value_parser = network)]
+    pub webhook_allow_private: Vec<IpNet>,
 }
 
 impl Default for Edge {
@@ -63,6 +66,7 @@ impl Default for Edge {
             keep_alive: Duration::from_secs(75),
             max_connections: 8192,
             drain_notice: Duration::from_secs(2),
+            webhook_allow_private: Vec::new(),
         }
     }
 }

@@ -6,7 +6,7 @@ use actix_web::{
     middleware::Next,
     web,
 };
-use prometheus::{Encoder, HistogramOpts, HistogramVec, IntCounterVec, Opts, Registry, TextEncoder};
+use prometheus::{Encoder, HistogramOpts, HistogramVec, IntCounterVec, Opts, Registry, TextEncoder, core::Collector};
 use std::time::Instant;
 
 /// The figures of one process.
@@ -18,12 +18,13 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// Figures that start at zero.
+    /// Figures that start at zero, and those that others keep.
     ///
     /// # Errors
     /// When two figures have one name, which is a fault of this function.
-    pub fn new() -> prometheus::Result<Self> {
+    pub fn new(others: Vec<Box<dyn Collector>>) -> prometheus::Result<Self> {
         let registry = Registry::new();
+        others.into_iter().try_for_each(|figure| registry.register(figure))?;
         let names = &["method", "route", "status"];
         let requests = IntCounterVec::new(Opts::new("benchside_http_requests_total", "Requests answered"), names)?;
         let options = HistogramOpts::new("benchside_http_request_duration_seconds", "Time to answer, in seconds");

@@ -374,6 +374,22 @@ pub fn positions(conn: &mut Conn, generation: i64, events: &[i64]) -> Result<Has
     Ok(rows.into_iter().filter_map(|(event, position)| Some((event?, position))).collect())
 }
 
+/// The last event below a position of a generation; none where there is none.
+///
+/// # Errors
+/// What the database says.
+pub fn last_event_below(conn: &mut Conn, generation: i64, position: i64) -> Result<Option<i64>> {
+    let last: Option<Option<i64>> = log_leaf::table
+        .filter(log_leaf::generation.eq(generation))
+        .filter(log_leaf::position.lt(position))
+        .filter(log_leaf::enqueued.is_not_null())
+        .order(log_leaf::position.desc())
+        .select(log_leaf::enqueued)
+        .first(conn)
+        .optional()?;
+    Ok(last.flatten())
+}
+
 /// Where events stand in the newest generation, those that have a place.
 ///
 /// # Errors

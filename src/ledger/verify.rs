@@ -55,8 +55,29 @@ pub struct Report {
     pub waiting: u64,
     /// Events whose payload was erased.
     pub erased: u64,
+    /// Of a log that goes on after an older database was restored: what was lost by that.
+    pub continued: Option<Continued>,
     /// Everything that is wrong, the first offending index first.
     pub faults: Vec<Fault>,
+}
+
+/// How a generation began: it is signed like any other log, so whoever asks is told that there was one before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Continued {
+    /// How many leaves of the generation before had been seen by the node that went on.
+    pub seen: u64,
+    /// How many of them were still there.
+    pub kept: u64,
+}
+
+impl std::fmt::Display for Continued {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { seen, kept } = self;
+        write!(
+            f,
+            "it goes on after an older database was restored: of {seen} leaves that had been seen before, {kept} were kept"
+        )
+    }
 }
 
 impl Report {
@@ -97,7 +118,36 @@ pub struct Walk {
     sound: u64,
     /// Whether one did not: those after it cannot, and say no more.
     diverged: bool,
+    /// What the first leaf says of the generation before.
+    before: Option<Before>,
     faults: Vec<Fault>,
+}
+
+/// The generation before, as the first leaf of this one has it, and as the leaves behind that leaf have it.
+struct Before {
+    told: Continued,
+    /// Its head, where its leaves all follow here: the first leaf of a later generation does not.
+    kept: Option<Head>,
+    size: u64,
+    nodes: Nodes,
+}
+
+impl Before {
+    fn of(leaf: &Said) -> Self {
+        let head = |member: &str| leaf.text(member).and_then(|note| Head::read(note).ok());
+        let kept = head("/kept");
+        let size = |head: Option<&Head>| head.map_or(0, |head| head.size);
+        let told = Continued { seen: size(head("/seen").as_ref()).max(size(kept.as_ref())), kept: size(kept.as_ref()) };
+        let kept = kept.filter(|head| leaf.text("/log") == Some(&*head.origin));
+        Self { told, kept, size: 0, nodes: Nodes::default() }
+    }
+    /// Whether the leaves so far, this one with them, are those that were kept; unknown until there are as many.
+    fn meets(&mut self, leaf: Hash) -> Result<Option<bool>> {
+        let Some(kept) = self.kept.as_ref().filter(|kept| self.size < kept.size) else { return Ok(None) };
+        tree::grow(self.size, &mut self.nodes, &[leaf])?;
+        self.size += 1;
+        if self.size < kept.size { Ok(None) } else { Ok(Some(tree::root(self.size, &self.nodes)? == kept.root)) }
+    }
 }
 
 impl Walk {
@@ -110,6 +160,7 @@ impl Walk {
             heads: HashMap::new(),
             sound: 0,
             diverged: false,
+            before: None,
             faults: Vec::new(),
         }
     }
@@ -143,6 +194,12 @@ impl Walk {
         let hash = leaf_hash(bytes);
         let made = tree::grow(self.size, &mut self.nodes, &[hash])?;
         self.size += 1;
+        if let Some(before) = &mut self.before
+            && before.meets(hash)? == Some(false)
+        {
+            let what = "the leaves up to here are not those of the generation before that were kept";
+            self.fault(Some(index), FaultKind::TreeChanged, what);
+        }
         let said = self.read(index, bytes);
         if let Some(said) = &said {
             self.follow(index, said, hash);
@@ -170,6 +227,7 @@ impl Walk {
             self.fault(place, FaultKind::LeafMalformed, "the leaf is of another log");
         }
         if index == 0 && said.text("/action") == Some("continued") {
+            self.before = Some(Before::of(&said));
             return None;
         }
         if said.record().is_none() {
@@ -252,8 +310,53 @@ impl Walk {
     /// Never, of a tree that was grown here.
     pub fn report(mut self, origin: String, waiting: u64, erased: u64) -> Result<Report> {
         let root = hex::encode(self.root()?);
+        let continued = self.before.as_ref().map(|before| before.told);
+        if let Some(before) = self.before.take()
+            && before.size < before.kept.as_ref().map_or(0, |kept| kept.size)
+        {
+            self.fault(
+                Some(self.size),
+                FaultKind::Truncated,
+                "leaves that were kept of the generation before are not there",
+            );
+        }
         // What is wrong with the log itself comes before what is wrong with the records of today.
         self.faults.sort_by_key(|f| (f.kind == FaultKind::RecordChanged, f.index.unwrap_or(u64::MAX)));
-        Ok(Report { origin, size: self.size, root, waiting, erased, faults: self.faults })
+        Ok(Report { origin, size: self.size, root, waiting, erased, continued, faults: self.faults })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ledger::{checkpoint::Signer, event::canonical};
+    use ed25519_dalek::SigningKey;
+    use serde_json::json;
+
+    fn walked(kept: &[&[u8]], leaves: &[&[u8]]) -> Report {
+        let mut nodes = Nodes::default();
+        let hashes: Vec<Hash> = kept.iter().map(|leaf| leaf_hash(leaf)).collect();
+        tree::grow(0, &mut nodes, &hashes).unwrap();
+        let size = kept.len() as u64;
+        let signer = Signer::new("x", &SigningKey::from_bytes(&[7; 32]));
+        let note = signer.sign(size, tree::root(size, &nodes).unwrap()).unwrap();
+        let first = json!({ "log": "x", "action": "continued", "seen": note, "kept": note });
+        let mut walk = Walk::of(Some("x".into()));
+        for leaf in [&*canonical(&first).unwrap()].iter().chain(leaves) {
+            walk.leaf(leaf).unwrap();
+        }
+        walk.report("x/2".into(), 0, 0).unwrap()
+    }
+
+    #[test]
+    fn a_generation_begins_with_what_was_kept_of_the_one_before() {
+        let wrong = |report: &Report, kind: FaultKind| report.faults.iter().find(|f| f.kind == kind).map(|f| f.index);
+        let same = walked(&[b"a", b"b"], &[b"a", b"b", b"c"]);
+        assert_eq!(same.continued, Some(Continued { seen: 2, kept: 2 }));
+        assert_eq!((wrong(&same, FaultKind::TreeChanged), wrong(&same, FaultKind::Truncated)), (None, None));
+        let rewritten = walked(&[b"a", b"b"], &[b"A", b"b", b"c"]);
+        assert_eq!(wrong(&rewritten, FaultKind::TreeChanged), Some(Some(2)));
+        let shorter = walked(&[b"a", b"b"], &[b"a"]);
+        assert_eq!(wrong(&shorter, FaultKind::Truncated), Some(Some(2)));
     }
 }

@@ -52,7 +52,11 @@ pub fn builtin(kind: RecordKind) -> Option<&'static Lifecycle> {
         RecordKind::Finding => Some(finding()),
         RecordKind::Insight => Some(insight()),
         RecordKind::Pairing => Some(pairing()),
-        RecordKind::Organization | RecordKind::Person | RecordKind::Lifecycle | RecordKind::Transfer => None,
+        RecordKind::Organization
+        | RecordKind::Person
+        | RecordKind::Lifecycle
+        | RecordKind::Transfer
+        | RecordKind::Webhook => None,
     }
 }
 
@@ -64,7 +68,11 @@ pub const fn builtin_document(kind: RecordKind) -> Option<&'static str> {
         RecordKind::Finding => Some(FINDING),
         RecordKind::Insight => Some(INSIGHT),
         RecordKind::Pairing => Some(PAIRING),
-        RecordKind::Organization | RecordKind::Person | RecordKind::Lifecycle | RecordKind::Transfer => None,
+        RecordKind::Organization
+        | RecordKind::Person
+        | RecordKind::Lifecycle
+        | RecordKind::Transfer
+        | RecordKind::Webhook => None,
     }
 }
 

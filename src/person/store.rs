@@ -21,7 +21,7 @@ use crate::{
 };
 use diesel::{dsl::sql, prelude::*, sql_types::Bool};
 use serde::Serialize;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use utoipa::ToSchema;
 
 stored!(Person, person, RecordKind::Person);
@@ -54,6 +54,19 @@ pub fn principal(conn: &mut Conn, id: PersonId, authn: Authn, at: Time) -> Resul
         scope: Scope::everything(),
         at,
     }))
+}
+
+/// Those of the people who are there and hold a role, and so may read.
+///
+/// # Errors
+/// What the database says.
+pub fn readers(conn: &mut Conn, ids: impl IntoIterator<Item = PersonId>) -> Result<HashSet<PersonId>> {
+    let rows: Vec<(PersonId, Doc<Vec<Role>>)> = person::table
+        .filter(person::id.eq_any(ids.into_iter().collect::<HashSet<_>>()))
+        .filter(person::disabled_at.is_null())
+        .select((person::id, person::roles))
+        .load(conn)?;
+    Ok(rows.into_iter().filter(|(_, roles)| !roles.is_empty()).map(|(id, _)| id).collect())
 }
 
 /// What a list of people may be narrowed by.

@@ -95,7 +95,11 @@ pub fn stories(conn: &mut Conn, who: &Principal, kinds: &[RecordKind], asked: &A
             RecordKind::Finding => findings(conn, who, &mut seen)?,
             RecordKind::Insight => insights(conn, who, &mut seen)?,
             RecordKind::Pairing => pairings(conn, who, &mut seen)?,
-            RecordKind::Organization | RecordKind::Person | RecordKind::Lifecycle | RecordKind::Transfer => {}
+            RecordKind::Organization
+            | RecordKind::Person
+            | RecordKind::Lifecycle
+            | RecordKind::Transfer
+            | RecordKind::Webhook => {}
         }
     }
     let erased = match &asked.as_of {

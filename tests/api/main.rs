@@ -31,4 +31,5 @@ mod support;
 mod tokens;
 mod visibility;
 mod walk;
+mod webhook;
 mod work;

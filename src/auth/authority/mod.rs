@@ -219,9 +219,11 @@ fn offers(conn: &mut Conn, who: &Principal, kind: RecordKind, key: Key) -> Resul
         RecordKind::Finding => transition::offers::<Finding>(conn, who, key),
         RecordKind::Insight => transition::offers::<Insight>(conn, who, key),
         RecordKind::Pairing => transition::offers::<Pairing>(conn, who, key),
-        RecordKind::Organization | RecordKind::Person | RecordKind::Lifecycle | RecordKind::Transfer => {
-            Err(Error::Internal(format!("a {kind} does not move")))
-        }
+        RecordKind::Organization
+        | RecordKind::Person
+        | RecordKind::Lifecycle
+        | RecordKind::Transfer
+        | RecordKind::Webhook => Err(Error::Internal(format!("a {kind} does not move"))),
     }
 }
 
@@ -254,5 +256,6 @@ fn standing(conn: &mut Conn, who: &Principal, kind: RecordKind, id: Uuid) -> Res
             pairing.standing(who, lab)
         }
         RecordKind::Transfer => transfer::store::load(conn, Id::of(id))?.standing(who),
+        RecordKind::Webhook => Standing::to(kind),
     })
 }

@@ -6,7 +6,9 @@ use serde::de::DeserializeOwned;
 use std::{sync::Arc, time::Duration};
 use ureq::{
     Agent,
+    config::ConfigBuilder,
     tls::{RootCerts, TlsConfig},
+    typestate::AgentScope,
 };
 
 /// A request that is not answered in full within this time has failed.
@@ -48,20 +50,23 @@ pub struct Fetcher(Agent);
 
 impl Default for Fetcher {
     fn default() -> Self {
-        let tls = TlsConfig::builder()
-            .root_certs(RootCerts::PlatformVerifier)
-            .unversioned_rustls_crypto_provider(Arc::new(aws_lc_rs::default_provider()))
-            .build();
-        let config = Agent::config_builder()
-            .tls_config(tls)
-            .timeout_global(Some(PATIENCE))
-            .max_redirects(0)
-            .max_redirects_will_error(false)
-            .http_status_as_error(false)
-            .user_agent(concat!("benchside/", env!("CARGO_PKG_VERSION")))
-            .build();
-        Self(config.into())
+        Self(guarded(PATIENCE).build().into())
     }
+}
+
+/// How requests to others are sent: over TLS with the roots of the machine, within this time, following no redirect.
+pub fn guarded(patience: Duration) -> ConfigBuilder<AgentScope> {
+    let tls = TlsConfig::builder()
+        .root_certs(RootCerts::PlatformVerifier)
+        .unversioned_rustls_crypto_provider(Arc::new(aws_lc_rs::default_provider()))
+        .build();
+    Agent::config_builder()
+        .tls_config(tls)
+        .timeout_global(Some(patience))
+        .max_redirects(0)
+        .max_redirects_will_error(false)
+        .http_status_as_error(false)
+        .user_agent(concat!("benchside/", env!("CARGO_PKG_VERSION")))
 }
 
 impl Fetcher {

@@ -34,7 +34,7 @@ table! {
     }
     /// Read what one may see.
     Read = "read" {
-        [Organization, Person, Lifecycle, Discovery, Trial, Finding, Insight, Pairing, Transfer]
+        [Organization, Person, Lifecycle, Discovery, Trial, Finding, Insight, Pairing, Transfer, Webhook]
         "Reading takes a role.": Any [Scientist, Clinician, Administrator, Partner, Auditor];
     }
     /// Read the log itself: its leaves and its tree.
@@ -139,6 +139,10 @@ table! {
     /// Add lifecycles and move records between their versions.
     ManageLifecycles = "manage_lifecycles" {
         [Lifecycle, Discovery] "Lifecycles are managed by administrators.": Any [Administrator];
+    }
+    /// Say who is told of events elsewhere, and tell them again.
+    ManageWebhooks = "manage_webhooks" {
+        [Webhook] "Webhooks are managed by administrators.": Any [Administrator];
     }
     /// Ask why a person may or may not do something.
     ExplainAuthority = "explain_authority" {

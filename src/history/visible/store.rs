@@ -157,7 +157,8 @@ fn ties_to(conn: &mut Conn, who: &Principal, events: &[Event]) -> Result<TiesOf>
             | RecordKind::Person
             | RecordKind::Lifecycle
             | RecordKind::Pairing
-            | RecordKind::Transfer => None,
+            | RecordKind::Transfer
+            | RecordKind::Webhook => None,
         };
         let owner = person_at(content, "owner_id") == Some(who.id);
         (

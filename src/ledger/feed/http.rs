@@ -130,7 +130,7 @@ async fn start(who: &Guard<Read>, request: &HttpRequest, params: &mut Params, lo
     }
     // Another node may have shown more than this one has looked at yet.
     let ahead = (position.generation, position.index) >= (log.generation, log.size);
-    let newest = if ahead { who.app().db.read(|conn| crate::ledger::log::latest(conn)).await? } else { None };
+    let newest = if ahead { who.app().db.read(crate::ledger::log::latest).await? } else { None };
     let (generation, size) = newest.map_or((log.generation, log.size), |newest| (newest.generation, newest.size));
     if position.generation > generation || position.generation == generation && position.index >= size {
         params.faults.push_parameter(name, "out_of_range", "must be the `sequence` of an event that was");

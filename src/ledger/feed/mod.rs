@@ -54,7 +54,7 @@ pub struct CloudEvent {
     #[schema(max_length = 3, example = "1.0")]
     specversion: &'static str,
     /// The event.
-    id: EventId,
+    pub id: EventId,
     /// The log.
     #[schema(max_length = 200, example = "benchside/01932f2a-8f4e-7c11-a3c9-0d4f6c1b2e55")]
     source: String,
@@ -91,6 +91,24 @@ impl CloudEvent {
             data: entry,
         }
     }
+}
+
+/// Those of some events that a reader may see, as they stand in the checkpoint's log.
+///
+/// # Errors
+/// What the database says.
+pub fn told(conn: &mut Conn, who: &Principal, log: &Stored, numbers: &[i64]) -> Result<Vec<CloudEvent>> {
+    let origin = super::sequencer::origin(&crate::db::migrate::log_name(conn)?, log.generation);
+    let places = log::positions(conn, log.generation, numbers)?;
+    let mut events = Vec::new();
+    for entry in history::store::told(conn, who, numbers)? {
+        let Some(position) = places.get(&entry.enqueued) else { continue };
+        let index = natural(*position)?;
+        if index < log.size {
+            events.push(CloudEvent::of(entry, Position { generation: log.generation, index }, &origin));
+        }
+    }
+    Ok(events)
 }
 
 /// What a reader gets at once.

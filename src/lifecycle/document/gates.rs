@@ -134,7 +134,11 @@ const fn fields_of(kind: RecordKind) -> (&'static [&'static str], &'static [&'st
         RecordKind::Finding => (&["narrative", "observed_on", "effect", "supersedes_id"], &["ctcae_grade"]),
         RecordKind::Insight => (&["rationale", "discoveries", "assignee_id", "due_at", "outcome_note"], &[]),
         RecordKind::Pairing => (&["clinician_id", "organization_id", "message"], &[]),
-        RecordKind::Organization | RecordKind::Person | RecordKind::Lifecycle | RecordKind::Transfer => (&[], &[]),
+        RecordKind::Organization
+        | RecordKind::Person
+        | RecordKind::Lifecycle
+        | RecordKind::Transfer
+        | RecordKind::Webhook => (&[], &[]),
     }
 }
 

@@ -8,13 +8,13 @@ use std::{
 };
 
 const ENTITIES: &[&str] =
-    &["organization", "person", "discovery", "trial", "finding", "insight", "pairing", "transfer"];
+    &["organization", "person", "discovery", "trial", "finding", "insight", "pairing", "transfer", "webhook"];
 
 /// The files of an entity by layer, lowest first: each uses its own and those before it.
 const LAYERS: &[(&str, &[&str])] = &[
-    ("types and rules", &["mod", "duty", "body"]),
-    ("store", &["store"]),
-    ("use cases", &["change", "moves", "link", "migrate", "owned"]),
+    ("types and rules", &["mod", "duty", "body", "reach", "secret"]),
+    ("store", &["store", "delivery"]),
+    ("use cases", &["change", "moves", "link", "migrate", "owned", "send", "deliver"]),
     ("routes", &["http", "view"]),
 ];
 

@@ -14,7 +14,7 @@ use benchside::{
         log::{self, Generation},
         proof::Proof,
         pulse::Published,
-        verify::Report,
+        verify::{Continued, Report},
         verify_database,
     },
 };
@@ -220,7 +220,7 @@ fn next_node(app: &TestApp) -> Node {
     app.node(Edge { rate_limit: 0, ..Edge::default() }, Clock::system())
 }
 
-fn wait_for(node: &Node, what: impl Fn(&Published) -> bool) -> Published {
+pub fn wait_for(node: &Node, what: impl Fn(&Published) -> bool) -> Published {
     let deadline = Instant::now() + Duration::from_secs(60);
     loop {
         if let Ok(shown) = node.app.pulse.latest()
@@ -234,7 +234,7 @@ fn wait_for(node: &Node, what: impl Fn(&Published) -> bool) -> Published {
 }
 
 /// Does what the triggers of the log refuse.
-fn by_force(url: &str, statements: &[&str]) {
+pub fn by_force(url: &str, statements: &[&str]) {
     let mut conn = Conn::open(&url.parse().unwrap(), Purpose::Write).unwrap();
     damage::unlock(&mut conn);
     for statement in statements {
@@ -277,6 +277,7 @@ fn a_database_that_was_set_back_goes_on_as_a_new_generation(app: &TestApp) {
     assert_eq!((first["action"].as_str(), first["seen"].as_str()), (Some("continued"), Some(&*before.note)));
     assert!(first["kept"].as_str().unwrap().contains(&format!("\n{kept}\n")));
     let report = verify_database::verify(&mut conn, None, None).unwrap();
+    assert_eq!(report.continued, Some(Continued { seen: before.size, kept }), "whoever checks is told what was lost");
     let faults: Vec<_> = report.faults.iter().filter(|f| f.kind.as_str() != "record_changed").collect();
     assert!(faults.is_empty(), "{faults:#?}");
 }

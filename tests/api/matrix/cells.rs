@@ -95,6 +95,7 @@ pub const VISIBLE: &[(&str, &str, &str)] = &[
     ("pairings",      "zz-lead-message",        "y   y   -   y    y   -   -   -    -   -   y   y    -"),
     ("pairings",      "zz-lead-of-seal",        "y   y   -   y    y   -   -   -    -   -   y   y    -"),
     ("ownership-transfers", "zz-transfer-reason", "y -   y   -    -   -   -   -    -   -   y   y    -"), // from ada to bea
+    ("webhooks",      "zz-hook-crane",          "y   -   -   -    -   -   -   -    -   -   y   y    -"), // owned by ada
     ("organizations", "the lab",                "y   y   y   y    y   y   y   y    y   y   y   y    n"),
     ("lifecycles",    "pathway",                "y   y   y   y    y   y   y   y    y   y   y   y    n"),
     ("people",        "ada",                    "y   y   y   y    y   y   y   y    y   y   y   y    n"),
@@ -162,6 +163,16 @@ pub const OPERATIONS: &[(&str, Cells)] = &[
     ("propose_pairings", Acts(&[act("", typo, FAULTY,   "y   y   y   y    y   y   y   y    y   y   n   n    n")])),
     ("propose_ownership_transfers", Acts(&[act("", typo, FAULTY,
                                                         "y   y   y   y    y   y   y   y    n   n   n   y    n")])),
+
+    ("list_webhooks", Lists("webhooks")),
+    ("get_webhook", Reads("webhooks")),
+    ("list_webhook_history", Reads("webhooks")),
+    ("list_webhook_deliveries", Reads("webhooks")),
+    ("create_webhook", Acts(&[act("", typo, FAULTY, ADMINISTRATORS)])),
+    ("revise_webhook", Acts(&[change("zz-hook-crane", "n - - - - - - - - - n y -")])),
+    ("create_webhook_secret", Acts(&[act("zz-hook-crane", typo, FAULTY, "n - - - - - - - - - n y -")])),
+    ("redeliver_webhook_events", Acts(&[act("zz-hook-crane", typo, FAULTY, "n - - - - - - - - - n y -")])),
+    ("end_webhook", Acts(&[act("zz-hook-crane", nothing, &[(204, "")], "n - - - - - - - - - n y -")])),
 
     ("list_organizations", Lists("organizations")),
     ("get_organization", Reads("organizations")),

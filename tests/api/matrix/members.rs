@@ -44,6 +44,8 @@ const TAKEN: &[(&str, &[&str])] = &[
     ("revise_insight", &["lab_id"]),
     ("propose_ownership_transfer", &["steward_id"]),
     ("create_signature_challenge", &["version"]),
+    ("create_webhook", &["owner_id"]),
+    ("revise_webhook", &["owner_id", "state"]),
 ];
 
 /// Something of the right form, where a member has one.
@@ -84,7 +86,7 @@ fn allowed(stage: &Stage, operation: &Operation) -> (Actor, String, Value) {
 fn no_body_sets_what_is_not_its_own(app: &TestApp) {
     let stage = play(app);
     let everything = || {
-        let kinds = KINDS.iter().chain(&["ownership-transfers", "organizations", "people"]);
+        let kinds = KINDS.iter().chain(&["ownership-transfers", "organizations", "people", "webhooks"]);
         kinds.map(|kind| stage.actor("adm").get(&format!("/v1/{kind}?limit=200")).expect(200).body).collect::<Vec<_>>()
     };
     let (before, mut sent) = (everything(), 0);

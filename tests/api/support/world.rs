@@ -229,6 +229,11 @@ pub fn world(app: &TestApp) -> World {
     let transfer = w.ada.post("/v1/ownership-transfers", transfer).expect(201);
     w.put("ownership-transfers", "zz-transfer-reason", false, &transfer);
 
+    // A webhook of somebody else's.
+    let hook = json!({ "name": "zz-hook-crane", "url": "https://hooks.example.org/", "owner_id": w.ada.id });
+    let hook = w.admin.post("/v1/webhooks", hook).expect(201);
+    w.put("webhooks", "zz-hook-crane", false, &hook);
+
     for kind in KINDS {
         let (seen, unseen) = (w.of(kind, true).count(), w.of(kind, false).count());
         assert!(seen > 0 && unseen > 0, "the world shows nothing: {kind} has {seen} visible and {unseen} hidden");

@@ -1,0 +1,5 @@
+DELETE FROM code_counter WHERE kind = 'webhook';
+DROP TABLE webhook_delivery;
+DROP TABLE webhook_cursor;
+DROP TABLE webhook_secret;
+DROP TABLE webhook;
