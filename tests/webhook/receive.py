@@ -137,7 +137,7 @@ def main() -> None:
         time.sleep(0.1)
     assert states == ["delivered"] * 8, states
     silent = admin.ask("GET", f"/v1/webhooks/{stranger['id']}/deliveries?limit=200")["data"]
-    assert [delivery["state"] for delivery in silent] == ["pending"] * 8, "nobody answered there"
+    assert silent and all(delivery["state"] == "pending" for delivery in silent), "nobody answers there"
 
     with open(RECEIVED, "w", encoding="utf-8") as file:
         json.dump(came, file)

