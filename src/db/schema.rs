@@ -444,5 +444,7 @@ allow_tables_to_appear_in_same_query!(
     oidc_login,
     idempotency,
     recall,
-    discovery_return
+    discovery_return,
+    subscription,
+    notice_mark
 );

@@ -169,6 +169,16 @@ pub fn told(conn: &mut Conn, who: &Principal, numbers: &[i64]) -> Result<Vec<Ent
     entries(conn, who, events, &sight)
 }
 
+/// Those of some events that the reader may see: their numbers and their records.
+///
+/// # Errors
+/// What the database says.
+pub fn seen_of(conn: &mut Conn, who: &Principal, numbers: &[i64]) -> Result<Vec<(i64, Uuid)>> {
+    let rows: Vec<Row> = event::table.filter(event::enqueued.eq_any(numbers)).select(COLUMNS).load(conn)?;
+    let events = rows.into_iter().map(Event::of).collect::<Result<_>>()?;
+    Ok(visible(conn, who, events)?.0.into_iter().map(|event| (event.enqueued, event.record)).collect())
+}
+
 fn entries(conn: &mut Conn, who: &Principal, events: Vec<Event>, sight: &Sight) -> Result<Vec<Entry>> {
     let before = contents_before(conn, &events)?;
     let mut changes = Vec::with_capacity(events.len());

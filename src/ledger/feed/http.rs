@@ -3,7 +3,6 @@ use super::{Batch, CloudEvent, Position, read};
 use crate::{
     Error, Result,
     auth::{extract::Guard, policy::Read},
-    error::Code,
     http::params::Params,
     ledger::{
         log::{Stored, Wanted},
@@ -131,11 +130,8 @@ fn start(request: &HttpRequest, params: &mut Params, log: &Stored) -> Result<u64
         params.faults.push_parameter(name, "invalid_format", "must be the `sequence` of an event, such as 1-41");
         return Ok(0);
     };
-    if position.generation < log.generation {
-        let detail = format!("Events are numbered anew since generation {}: ask without `after`.", log.generation);
-        return Err(Error::refused(Code::FeedReset, detail));
-    }
-    if position.generation > log.generation || position.index >= log.size {
+    position.refuse_former(log)?;
+    if !position.is_in(log) {
         params.faults.push_parameter(name, "out_of_range", "must be the `sequence` of an event that was");
     }
     Ok(position.index.saturating_add(1))
