@@ -17,6 +17,7 @@ mod invitations;
 mod ledger;
 mod lifecycle;
 mod matrix;
+mod notifications;
 mod oidc;
 mod openapi;
 mod pressure;

@@ -44,6 +44,7 @@ const TAKEN: &[(&str, &[&str])] = &[
     ("revise_insight", &["lab_id"]),
     ("propose_ownership_transfer", &["steward_id"]),
     ("create_signature_challenge", &["version"]),
+    ("create_subscription", &["lab_id"]),
 ];
 
 /// Something of the right form, where a member has one.
