@@ -13,8 +13,8 @@ use crate::{
         openapi::Problem,
         params, problem,
     },
-    insight, ledger, lifecycle, notice, organization, pairing, person, pipeline, recall, signature, subscription, transfer,
-    trial, work,
+    insight, ledger, lifecycle, notice, organization, pairing, person, pipeline, recall, signature, subscription,
+    transfer, trial, work,
 };
 use actix_http::{HttpService, error::DispatchError};
 use actix_server::{Server, ServerBuilder};

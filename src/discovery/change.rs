@@ -296,8 +296,8 @@ pub fn situations(conn: &mut Conn, who: &Principal, discoveries: &[Discovery]) -
     let (parties, others) = (of(true), of(false));
     // Unmet gates must not tell of trials and pairings that stay hidden; nobody but a party passes them anyway.
     facts::keep_visible(conn, who, &mut around, &others)?;
-    let mut of = |d: &Discovery| situation(d, who, parties.contains(&d.id), around.remove(&d.id).unwrap_or_default());
-    Ok(discoveries.iter().map(|d| of(d)).collect())
+    let of = |d: &Discovery| situation(d, who, parties.contains(&d.id), around.remove(&d.id).unwrap_or_default());
+    Ok(discoveries.iter().map(of).collect())
 }
 
 fn situation(discovery: &Discovery, who: &Principal, party: bool, around: Around) -> Situation {

@@ -253,9 +253,8 @@ pub fn ahead(lifecycle: &Lifecycle, facts: &Facts, actor: &Actor) -> Vec<Availab
     let question = Question { kind: lifecycle.kind, facts, actor, body: Body::Awaited };
     let here = lifecycle.order(&facts.state);
     let is_later = |to: &State| !to.hold && !to.registry && lifecycle.order(&to.name) > here;
-    let leads_on = |made: &Move, to: &State| {
-        is_later(to) && matches!(to.end, None | Some(End::Success)) && !made.is_correction()
-    };
+    let leads_on =
+        |made: &Move, to: &State| is_later(to) && matches!(to.end, None | Some(End::Success)) && !made.is_correction();
     let own = ways(lifecycle, facts).filter(|(made, to)| leads_on(made, to) && !question.lacks_authority(made));
     own.map(|(made, to)| offer(&question, made, to)).collect()
 }

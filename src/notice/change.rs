@@ -1,5 +1,5 @@
 //! The use cases of notifications: read them, and say how far they were read.
-use super::{COUNTED, Because, Notification, because, store};
+use super::{Because, COUNTED, Notification, because, store};
 use crate::{
     Error, Result,
     auth::policy::Principal,

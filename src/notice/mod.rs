@@ -49,13 +49,7 @@ pub struct Ties {
 }
 
 /// Why somebody hears of an event of a record: what is followed counts from the event after the subscription on.
-pub fn because(
-    who: PersonId,
-    follows: &[Subscription],
-    record: Uuid,
-    event: i64,
-    ties: Option<&Ties>,
-) -> Vec<Because> {
+pub fn because(who: PersonId, follows: &[Subscription], record: Uuid, event: i64, ties: Option<&Ties>) -> Vec<Because> {
     let follows = || follows.iter().filter(|s| s.follows_after < event);
     let in_lab = |s: &Subscription| s.lab_id.is_some() && s.lab_id == ties.and_then(|t| t.lab);
     let has = |s: &Subscription| s.term().zip(ties).is_some_and(|(term, t)| t.terms.contains(&term));
@@ -97,7 +91,11 @@ mod tests {
     fn each_reason_is_named_once_and_counts_from_its_subscription_on() {
         let (me, lab, record) = (PersonId::fresh(), OrganizationId::fresh(), Uuid::now_v7());
         let follows = [
-            Subscription { record_kind: Some(RecordKind::Discovery), record_id: Some(AnyId::of(record)), ..nothing(me) },
+            Subscription {
+                record_kind: Some(RecordKind::Discovery),
+                record_id: Some(AnyId::of(record)),
+                ..nothing(me)
+            },
             Subscription { lab_id: Some(lab), ..nothing(me) },
             Subscription { mesh: Some("D000690".into()), pattern: Some("%|d690|%".into()), ..nothing(me) },
             Subscription { name: Some("ALS".into()), pattern: Some("%|als|%".into()), ..nothing(me) },

@@ -39,8 +39,7 @@ macro_rules! followed_by {
         let own = || subscription::table.filter(subscription::person_id.eq($who));
         let records =
             own().filter(subscription::record_id.is_not_null()).select(subscription::record_id.assume_not_null());
-        let labs =
-            || own().filter(subscription::lab_id.is_not_null()).select(subscription::lab_id.assume_not_null());
+        let labs = || own().filter(subscription::lab_id.is_not_null()).select(subscription::lab_id.assume_not_null());
         let of_labs = discovery::table.filter(discovery::lab_id.eq_any(labs())).select(discovery::id);
         let put_to_labs = insight::table.filter(insight::lab_id.eq_any(labs())).select(insight::id);
         let pattern = || subscription::pattern.assume_not_null();

@@ -66,7 +66,14 @@ pub(super) fn about(kind: RecordKind, id: Uuid, number: i64, title: Option<Strin
     About { kind, id, code: kind.code(number), title }
 }
 
-pub(super) fn item(who: &Principal, reason: Reason, what: Uuid, record: About, since: Time, due_at: Option<Time>) -> WorkItem {
+pub(super) fn item(
+    who: &Principal,
+    reason: Reason,
+    what: Uuid,
+    record: About,
+    since: Time,
+    due_at: Option<Time>,
+) -> WorkItem {
     let path = format!("/v1/{}/{}", record.kind.plural(), record.id);
     WorkItem {
         id: format!("{reason}-{what}"),

@@ -83,11 +83,8 @@ const OTHER: usize = 2;
 
 fn random_acts_are_told_once_to_whom_they_concern(app: &TestApp) {
     let (lab, other) = (app.lab("Motor Neuron Lab"), app.lab("Another Lab"));
-    let people = [
-        app.scientist("Ada Okafor", lab),
-        app.scientist("Bea Reader", lab),
-        app.scientist("Cleo Other", other),
-    ];
+    let people =
+        [app.scientist("Ada Okafor", lab), app.scientist("Bea Reader", lab), app.scientist("Cleo Other", other)];
     let bea = &people[READER];
     let mut random = fastrand::Rng::with_seed(20260301);
     let (mut known, mut followed): (Vec<Known>, Followed) = (Vec::new(), Followed::default());
@@ -192,13 +189,14 @@ fn what_was_read_stays_read_until_it_is_said_otherwise(app: &TestApp) {
     let size = settled(app).size;
     assert_eq!(mark(&ada, &format!("1-{}", size - 1)).expect(200).body["unread"], 0);
     assert_eq!(mark(&ada, "1-0").expect(200).body["unread"], 5, "unread again");
-    for (text, code) in [
-        ("41".to_owned(), "invalid_format"),
-        (format!("1-{size}"), "out_of_range"),
-        ("2-0".to_owned(), "out_of_range"),
-    ] {
+    for (text, code) in
+        [("41".to_owned(), "invalid_format"), (format!("1-{size}"), "out_of_range"), ("2-0".to_owned(), "out_of_range")]
+    {
         let problem = mark(&ada, &text).refused(422, "invalid");
-        assert_eq!((&problem["errors"][0]["pointer"], &problem["errors"][0]["code"]), (&json!("/read_until"), &json!(code)));
+        assert_eq!(
+            (&problem["errors"][0]["pointer"], &problem["errors"][0]["code"]),
+            (&json!("/read_until"), &json!(code))
+        );
     }
     assert_eq!(unread(app, &bo), 0, "each reads for themself");
     ada.get("/v1/me/notifications?cursor=next").refused(422, "invalid");

@@ -19,7 +19,8 @@ fn work(who: &Actor, query: &str) -> Vec<Value> {
 }
 
 /// What somebody else or a day asks for: everything but the moves that one may make anyway.
-const ASKED: &str = "?reason=insight&reason=pairing&reason=transfer&reason=recall&reason=reporting_duty&reason=discontinued";
+const ASKED: &str =
+    "?reason=insight&reason=pairing&reason=transfer&reason=recall&reason=reporting_duty&reason=discontinued";
 
 /// Reason and record of each item, in order.
 fn told(who: &Actor) -> Vec<(String, String)> {
