@@ -13,8 +13,8 @@ use crate::{
         openapi::Problem,
         params, problem,
     },
-    insight, ledger, lifecycle, organization, pairing, person, pipeline, recall, signature, transfer, trial, webhook,
-    work,
+    insight, ledger, lifecycle, notice, organization, pairing, person, pipeline, recall, signature, subscription,
+    transfer, trial, webhook, work,
 };
 use actix_http::{HttpService, error::DispatchError};
 use actix_server::{Server, ServerBuilder};
@@ -67,6 +67,7 @@ use utoipa_swagger_ui::{Config, SwaggerUi};
         (name = "Insights", description = "What findings tell the laboratory"),
         (name = "Ledger", description = "Proof that history was not rewritten"),
         (name = "Lifecycles", description = "The states of records and the moves between them"),
+        (name = "Notifications", description = "What happened to what one owns and follows"),
         (name = "Operations", description = "What those who run the service ask it"),
         (name = "Organizations", description = "Laboratories, clinics and sponsors"),
         (name = "Ownership transfers", description = "Records handed from one owner to another"),
@@ -112,6 +113,8 @@ fn routes(cfg: &mut ServiceConfig) {
         .configure(recall::http::routes)
         .configure(work::http::routes)
         .configure(webhook::http::routes)
+        .configure(subscription::http::routes)
+        .configure(notice::http::routes)
         .configure(pipeline::http::routes)
         .configure(bulk::http::routes)
         .configure(history::across::http::routes)

@@ -24,7 +24,7 @@ kinds! {
     OrganizationId of OrganizationMark, PersonId of PersonMark, LifecycleId of LifecycleMark, DiscoveryId of DiscoveryMark,
     TrialId of TrialMark, FindingId of FindingMark, InsightId of InsightMark, PairingId of PairingMark,
     TransferId of TransferMark, WebhookId of WebhookMark, DeliveryId of DeliveryMark, EventId of EventMark, ChallengeId of ChallengeMark,
-    SessionId of SessionMark, TokenId of TokenMark, RecallId of RecallMark, AnyId of AnyMark,
+    SessionId of SessionMark, TokenId of TokenMark, RecallId of RecallMark, SubscriptionId of SubscriptionMark, AnyId of AnyMark,
 }
 
 impl<T> Id<T> {

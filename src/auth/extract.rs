@@ -255,9 +255,11 @@ fn refuse_out_of_scope(request: &HttpRequest, who: &Principal) -> Result<()> {
         who.must_have_signed_in()?;
     }
     let access = if request.method().is_safe() { Access::Read } else { Access::Write };
-    // Many moves may be of several kinds, and recalls are of records of several: each is asked about on its own.
-    let of_several =
-        ["/v1/transitions", "/v1/recalls", "/v1/me/work"].contains(&path) || path.starts_with("/v1/recalls/");
+    // Many moves may be of several kinds, and recalls are of records of several: each is asked about on its own. So are
+    // notifications where they are read; how far they were is of no kind.
+    let of_several = ["/v1/transitions", "/v1/recalls", "/v1/me/work"].contains(&path)
+        || path.starts_with("/v1/recalls/")
+        || (path == "/v1/me/notifications" && access == Access::Read);
     if of_several && who.scope.allows_some(access) {
         return Ok(());
     }

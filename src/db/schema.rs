@@ -450,5 +450,7 @@ allow_tables_to_appear_in_same_query!(
     webhook,
     webhook_secret,
     webhook_cursor,
-    webhook_delivery
+    webhook_delivery,
+    subscription,
+    notice_mark
 );

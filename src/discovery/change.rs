@@ -11,7 +11,10 @@ use crate::{
     fault::{Bounded, Change as Patch, Faults, List, LongText, Text, Title},
     id::{DiscoveryId, EventId, InsightId, Key, OrganizationId, PersonId},
     ledger::{Change, Context, next_number, record_change},
-    lifecycle::{self, Actor, End, Facts, Gate, Lifecycle, facts},
+    lifecycle::{
+        self, Actor, End, Facts, Gate, Lifecycle,
+        facts::{self, Around},
+    },
     organization, person,
     person::Tenure,
     transition::{Movable, Order, Passed, Situation, moves_meant},
@@ -20,7 +23,7 @@ use crate::{
 };
 use deserr::Deserr;
 use serde_json::{Map, Value};
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 use utoipa::ToSchema;
 
 /// A tag.
@@ -277,6 +280,53 @@ fn strings<const MIN: usize, const MAX: usize>(texts: List<Text<MIN, MAX>>) -> D
     texts.0.into_iter().map(String::from).collect::<Vec<_>>().into()
 }
 
+/// What gates ask about each of these discoveries: a fixed number of queries, however many there are.
+///
+/// # Errors
+/// What the database says.
+pub fn situations(conn: &mut Conn, who: &Principal, discoveries: &[Discovery]) -> Result<Vec<Situation>> {
+    let mut around = facts::around(conn, &discoveries.iter().map(|d| d.id).collect::<Vec<_>>())?;
+    let is_party = |d: &Discovery| {
+        let around = around.get(&d.id);
+        let leads = |a: &Around| a.pairings.iter().any(|p| p.clinician == Some(who.id));
+        let tests = |a: &Around| a.trials.iter().any(|trial| who.belongs_to(trial.clinic));
+        who.belongs_to(d.lab_id) || around.is_some_and(|a| leads(a) || tests(a))
+    };
+    let of = |is: bool| discoveries.iter().filter(|d| is_party(d) == is).map(|d| d.id).collect::<HashSet<_>>();
+    let (parties, others) = (of(true), of(false));
+    // Unmet gates must not tell of trials and pairings that stay hidden; nobody but a party passes them anyway.
+    facts::keep_visible(conn, who, &mut around, &others)?;
+    let of = |d: &Discovery| situation(d, who, parties.contains(&d.id), around.remove(&d.id).unwrap_or_default());
+    Ok(discoveries.iter().map(of).collect())
+}
+
+fn situation(discovery: &Discovery, who: &Principal, party: bool, around: Around) -> Situation {
+    let fields = match serde_json::to_value(discovery) {
+        Ok(Value::Object(fields)) => fields,
+        _ => Map::new(),
+    };
+    Situation {
+        facts: Facts {
+            state: discovery.stage.clone(),
+            held_from: discovery.held_from.clone(),
+            modality: Some(discovery.modality),
+            fields,
+            references: discovery.refs.iter().map(Reference::kind).collect(),
+            pairings: around.pairings.iter().map(|p| p.kind).collect(),
+            trials: around.trials.into_iter().map(|trial| trial.fact).collect(),
+            ..Facts::default()
+        },
+        actor: Actor {
+            roles: who.roles.clone(),
+            steward: who.belongs_to(discovery.lab_id),
+            party,
+            owner: discovery.owner_id == who.id,
+            ..Actor::default()
+        },
+        insight: false,
+    }
+}
+
 impl Movable for Discovery {
     const TAKES: &'static [&'static str] = &["evidence", "stop_reason", "insight_id"];
 
@@ -293,42 +343,13 @@ impl Movable for Discovery {
         self.stage_entered_at
     }
     fn situation(&self, conn: &mut Conn, who: &Principal, insight: Option<InsightId>) -> Result<Situation> {
-        let mut trials = facts::testing_trials(conn, self.id)?;
-        let mut pairings = facts::accepted_pairings(conn, self.id)?;
-        let steward = who.belongs_to(self.lab_id);
-        let lead = pairings.iter().any(|p| p.clinician == Some(who.id));
-        let party = steward || lead || trials.iter().any(|trial| who.belongs_to(trial.clinic));
-        if !party {
-            // Unmet gates must not tell of trials and pairings that stay hidden; nobody but a party passes them anyway.
-            facts::keep_visible(conn, who, &mut trials, &mut pairings)?;
-        }
-        let fields = match serde_json::to_value(self) {
-            Ok(Value::Object(fields)) => fields,
-            _ => Map::new(),
+        let insight = match insight {
+            Some(id) => facts::insight_stands(conn, who, id, self.id)?,
+            None => false,
         };
-        Ok(Situation {
-            facts: Facts {
-                state: self.stage.clone(),
-                held_from: self.held_from.clone(),
-                modality: Some(self.modality),
-                fields,
-                references: self.refs.iter().map(Reference::kind).collect(),
-                pairings: pairings.iter().map(|p| p.kind).collect(),
-                trials: trials.into_iter().map(|trial| trial.fact).collect(),
-                ..Facts::default()
-            },
-            actor: Actor {
-                roles: who.roles.clone(),
-                steward,
-                party,
-                owner: self.owner_id == who.id,
-                ..Actor::default()
-            },
-            insight: match insight {
-                Some(id) => facts::insight_stands(conn, who, id, self.id)?,
-                None => false,
-            },
-        })
+        let found = situations(conn, who, std::slice::from_ref(self))?.pop();
+        let found = found.ok_or_else(|| Error::Internal("a discovery without a situation".into()))?;
+        Ok(Situation { insight, ..found })
     }
     fn faults(&self, conn: &mut Conn, _: &Principal, order: &Order) -> Result<Faults> {
         let lifecycle = self.lifecycle(conn)?;

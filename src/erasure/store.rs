@@ -4,8 +4,8 @@ use crate::{
     db::{
         Conn,
         schema::{
-            credential, event, idempotency, identity, invitation, oidc_login, personal_token, refresh_token, session,
-            sign_in, signature_challenge,
+            credential, event, idempotency, identity, invitation, notice_mark, oidc_login, personal_token,
+            refresh_token, session, sign_in, signature_challenge, subscription,
         },
     },
     id::{AnyId, PersonId},
@@ -75,7 +75,7 @@ pub fn forget_answers(conn: &mut Conn) -> Result<()> {
     Ok(())
 }
 
-/// Destroys everything that is kept about how a person got in and what they did with it.
+/// Destroys everything that is kept about how a person got in, and what they followed.
 ///
 /// # Errors
 /// What the database says.
@@ -92,6 +92,8 @@ pub fn forget_access(conn: &mut Conn, person: PersonId) -> Result<()> {
     diesel::delete(invitation::table.filter(invitation::person_id.eq(person))).execute(conn)?;
     diesel::delete(identity::table.filter(identity::person_id.eq(person))).execute(conn)?;
     diesel::delete(sign_in::table.filter(sign_in::person_id.eq(person))).execute(conn)?;
+    diesel::delete(subscription::table.filter(subscription::person_id.eq(person))).execute(conn)?;
+    diesel::delete(notice_mark::table.filter(notice_mark::person_id.eq(person))).execute(conn)?;
     diesel::delete(credential::table.filter(credential::person_id.eq(person))).execute(conn)?;
     Ok(())
 }

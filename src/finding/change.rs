@@ -6,7 +6,7 @@ use crate::{
     db::{Conn, columns::Time},
     error::Code,
     fault::{Bounded, Change as Patch, Faults, LongText, Title},
-    id::{EventId, FindingId, InsightId, Key, TrialId},
+    id::{EventId, FindingId, InsightId, Key, OrganizationId, TrialId},
     identifier::CalendarDate,
     ledger::{Change, Context, Stored, next_number, record_change},
     lifecycle::{Actor, Facts, Lifecycle, builtin},
@@ -212,6 +212,20 @@ fn small(Bounded(number): Bounded<1, 5>) -> i32 {
     i32::try_from(number).unwrap_or(1)
 }
 
+/// What gates ask about a finding of a trial of this clinic.
+pub fn situation(finding: &Finding, who: &Principal, clinic: OrganizationId) -> Situation {
+    Situation {
+        facts: Facts { state: finding.state.clone(), ..Facts::default() },
+        actor: Actor {
+            roles: who.roles.clone(),
+            steward: who.belongs_to(clinic),
+            owner: finding.owner_id == who.id,
+            ..Actor::default()
+        },
+        insight: false,
+    }
+}
+
 impl Movable for Finding {
     const TAKES: &'static [&'static str] = &[];
 
@@ -228,17 +242,7 @@ impl Movable for Finding {
         self.state_entered_at
     }
     fn situation(&self, conn: &mut Conn, who: &Principal, _: Option<InsightId>) -> Result<Situation> {
-        let clinic = trial::store::load(conn, self.trial_id)?.clinic_id;
-        Ok(Situation {
-            facts: Facts { state: self.state.clone(), ..Facts::default() },
-            actor: Actor {
-                roles: who.roles.clone(),
-                steward: who.belongs_to(clinic),
-                owner: self.owner_id == who.id,
-                ..Actor::default()
-            },
-            insight: false,
-        })
+        Ok(situation(self, who, trial::store::load(conn, self.trial_id)?.clinic_id))
     }
     fn make(mut self, conn: &mut Conn, _: &Principal, context: &Context, passed: Passed<'_>) -> Result<EventId> {
         let Passed { step, effective_at, mut change, .. } = passed;

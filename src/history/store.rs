@@ -188,6 +188,15 @@ pub fn told(conn: &mut Conn, who: &Principal, numbers: &[i64]) -> Result<Vec<Ent
     entries(conn, who, events, &sight)
 }
 
+/// Those of some events that the reader may see: their numbers and their records.
+///
+/// # Errors
+/// What the database says.
+pub fn seen_of(conn: &mut Conn, who: &Principal, numbers: &[i64]) -> Result<Vec<(i64, Uuid)>> {
+    let events = events(conn, numbers)?;
+    Ok(visible(conn, who, events)?.0.into_iter().map(|event| (event.enqueued, event.record)).collect())
+}
+
 pub(super) fn entries(conn: &mut Conn, who: &Principal, events: Vec<Event>, sight: &Sight) -> Result<Vec<Entry>> {
     let before = contents_before(conn, &events)?;
     let mut changes = Vec::with_capacity(events.len());

@@ -5,7 +5,7 @@
 //! here what the request brings.
 mod check;
 
-use super::{BodyMember, Lifecycle, Move, State, Target};
+use super::{BodyMember, End, Lifecycle, Move, State, Target};
 use crate::vocabulary::{Meaning, Modality, PairingKind, Phase, ReferenceKind, Role, StudyType, TrialStatus};
 use check::{Body, Question};
 use serde::Serialize;
@@ -244,17 +244,30 @@ pub fn evaluate<'a>(
 /// Each move from where the record is, corrections included, with what stands between it and the actor.
 pub fn available(lifecycle: &Lifecycle, facts: &Facts, actor: &Actor) -> Vec<Available> {
     let question = Question { kind: lifecycle.kind, facts, actor, body: Body::Awaited };
-    let offer = |(made, to): (&Move, &State)| {
-        let unmet = question.unmet(made);
-        Available {
-            name: made.name.clone(),
-            to: to.name.clone(),
-            allowed: unmet.is_empty(),
-            unmet,
-            needs: question.needs(made),
-        }
-    };
-    ways(lifecycle, facts).map(offer).collect()
+    ways(lifecycle, facts).map(|(made, to)| offer(&question, made, to)).collect()
+}
+
+/// Those of the [`available`] moves that lead on and are this actor's to make, whatever else is still unmet: to a later state
+/// that is neither a hold nor an end without success.
+pub fn ahead(lifecycle: &Lifecycle, facts: &Facts, actor: &Actor) -> Vec<Available> {
+    let question = Question { kind: lifecycle.kind, facts, actor, body: Body::Awaited };
+    let here = lifecycle.order(&facts.state);
+    let is_later = |to: &State| !to.hold && !to.registry && lifecycle.order(&to.name) > here;
+    let leads_on =
+        |made: &Move, to: &State| is_later(to) && matches!(to.end, None | Some(End::Success)) && !made.is_correction();
+    let own = ways(lifecycle, facts).filter(|(made, to)| leads_on(made, to) && !question.lacks_authority(made));
+    own.map(|(made, to)| offer(&question, made, to)).collect()
+}
+
+fn offer(question: &Question<'_>, made: &Move, to: &State) -> Available {
+    let unmet = question.unmet(made);
+    Available {
+        name: made.name.clone(),
+        to: to.name.clone(),
+        allowed: unmet.is_empty(),
+        unmet,
+        needs: question.needs(made),
+    }
 }
 
 /// The one move that the request means.

@@ -14,6 +14,7 @@ use crate::{
     vocabulary::{LinkRole, PairingKind, Phase, TrialStatus},
 };
 use diesel::prelude::*;
+use std::collections::{HashMap, HashSet};
 
 /// A trial linked to a discovery as `tests`.
 pub struct TestingTrial {
@@ -23,25 +24,6 @@ pub struct TestingTrial {
     pub clinic: OrganizationId,
     /// What gates ask of it.
     pub fact: TrialFact,
-}
-
-/// The trials linked to a discovery as `tests`.
-///
-/// # Errors
-/// What the database says.
-pub fn testing_trials(conn: &mut Conn, discovery: DiscoveryId) -> Result<Vec<TestingTrial>> {
-    let rows: Vec<(TrialId, Doc<Vec<Phase>>, TrialStatus, OrganizationId)> = trial::table
-        .inner_join(trial_link::table.on(trial_link::trial_id.eq(trial::id)))
-        .filter(trial_link::discovery_id.eq(discovery))
-        .filter(trial_link::role.eq(LinkRole::Tests))
-        .select((trial::id, trial::phases, trial::overall_status, trial::clinic_id))
-        .load(conn)?;
-    let trial = |(id, phases, status, clinic): (TrialId, Doc<Vec<Phase>>, TrialStatus, OrganizationId)| TestingTrial {
-        id,
-        clinic,
-        fact: TrialFact { phases: phases.0, status },
-    };
-    Ok(rows.into_iter().map(trial).collect())
 }
 
 /// An accepted pairing of a discovery.
@@ -54,17 +36,41 @@ pub struct AcceptedPairing {
     pub clinician: Option<PersonId>,
 }
 
-/// The accepted pairings of a discovery.
+/// What gates ask of other kinds about a discovery.
+#[derive(Default)]
+pub struct Around {
+    /// The trials linked to it as `tests`.
+    pub trials: Vec<TestingTrial>,
+    /// Its accepted pairings.
+    pub pairings: Vec<AcceptedPairing>,
+}
+
+/// What is around each of the given discoveries, in two queries; nothing for one that has nothing.
 ///
 /// # Errors
 /// What the database says.
-pub fn accepted_pairings(conn: &mut Conn, discovery: DiscoveryId) -> Result<Vec<AcceptedPairing>> {
-    let rows: Vec<(PairingId, PairingKind, Option<PersonId>)> = pairing::table
-        .filter(pairing::discovery_id.eq(discovery))
-        .filter(pairing::state.eq(ACCEPTED))
-        .select((pairing::id, pairing::kind, pairing::clinician_id))
+pub fn around(conn: &mut Conn, discoveries: &[DiscoveryId]) -> Result<HashMap<DiscoveryId, Around>> {
+    type Tested = (DiscoveryId, TrialId, Doc<Vec<Phase>>, TrialStatus, OrganizationId);
+    let tested: Vec<Tested> = trial::table
+        .inner_join(trial_link::table.on(trial_link::trial_id.eq(trial::id)))
+        .filter(trial_link::discovery_id.eq_any(discoveries))
+        .filter(trial_link::role.eq(LinkRole::Tests))
+        .select((trial_link::discovery_id, trial::id, trial::phases, trial::overall_status, trial::clinic_id))
         .load(conn)?;
-    Ok(rows.into_iter().map(|(id, kind, clinician)| AcceptedPairing { id, kind, clinician }).collect())
+    let paired: Vec<(DiscoveryId, PairingId, PairingKind, Option<PersonId>)> = pairing::table
+        .filter(pairing::discovery_id.eq_any(discoveries))
+        .filter(pairing::state.eq(ACCEPTED))
+        .select((pairing::discovery_id, pairing::id, pairing::kind, pairing::clinician_id))
+        .load(conn)?;
+    let mut around: HashMap<DiscoveryId, Around> = HashMap::new();
+    for (discovery, id, phases, status, clinic) in tested {
+        let trial = TestingTrial { id, clinic, fact: TrialFact { phases: phases.0, status } };
+        around.entry(discovery).or_default().trials.push(trial);
+    }
+    for (discovery, id, kind, clinician) in paired {
+        around.entry(discovery).or_default().pairings.push(AcceptedPairing { id, kind, clinician });
+    }
+    Ok(around)
 }
 
 /// Keeps the trials that test a discovery and its accepted pairings as they are until the transaction ends, so that no
@@ -118,26 +124,33 @@ pub fn hold_cited(conn: &mut Conn, findings: &[FindingId]) -> Result<()> {
 /// # Errors
 /// What the database says.
 pub fn leads(conn: &mut Conn, who: PersonId, discovery: DiscoveryId) -> Result<bool> {
-    let accepted = accepted_pairings(conn, discovery)?;
-    Ok(accepted.iter().any(|p| p.kind == PairingKind::ClinicalLead && p.clinician == Some(who)))
+    let pairings = around(conn, &[discovery])?.remove(&discovery).unwrap_or_default().pairings;
+    Ok(pairings.iter().any(|p| p.kind == PairingKind::ClinicalLead && p.clinician == Some(who)))
 }
 
-/// Leaves of a discovery's trials and pairings what this person may see.
+/// Leaves, of what is around some of the discoveries, what this person may see: in two queries.
 ///
 /// # Errors
 /// What the database says.
 pub fn keep_visible(
     conn: &mut Conn,
     who: &Principal,
-    trials: &mut Vec<TestingTrial>,
-    pairings: &mut Vec<AcceptedPairing>,
+    around: &mut HashMap<DiscoveryId, Around>,
+    of: &HashSet<DiscoveryId>,
 ) -> Result<()> {
-    let ids: Vec<_> = trials.iter().map(|t| t.id.0).collect();
-    let seen = crate::trial::store::visible_ids(conn, who, &ids)?;
-    trials.retain(|t| seen.contains(&t.id.0));
-    let ids: Vec<_> = pairings.iter().map(|p| p.id.0).collect();
-    let seen = crate::pairing::store::visible_ids(conn, who, &ids)?;
-    pairings.retain(|p| seen.contains(&p.id.0));
+    let some = || around.iter().filter(|(id, _)| of.contains(id)).map(|(_, around)| around);
+    let trials: Vec<_> = some().flat_map(|a| &a.trials).map(|t| t.id.0).collect();
+    let pairings: Vec<_> = some().flat_map(|a| &a.pairings).map(|p| p.id.0).collect();
+    if !trials.is_empty() {
+        let seen = crate::trial::store::visible_ids(conn, who, &trials)?;
+        let hidden = around.iter_mut().filter(|(id, _)| of.contains(id));
+        hidden.for_each(|(_, a)| a.trials.retain(|t| seen.contains(&t.id.0)));
+    }
+    if !pairings.is_empty() {
+        let seen = crate::pairing::store::visible_ids(conn, who, &pairings)?;
+        let hidden = around.iter_mut().filter(|(id, _)| of.contains(id));
+        hidden.for_each(|(_, a)| a.pairings.retain(|p| seen.contains(&p.id.0)));
+    }
     Ok(())
 }
 

@@ -18,7 +18,7 @@ pub mod store;
 use crate::vocabulary::{RecordKind, StudyType, vocabulary};
 pub use document::DocumentFault;
 pub use evaluate::{
-    Actor, Available, Brings, EnrollmentFact, Facts, Hold, Refusal, Request, Step, TrialFact, Unmet, available,
+    Actor, Available, Brings, EnrollmentFact, Facts, Hold, Refusal, Request, Step, TrialFact, Unmet, ahead, available,
     evaluate,
 };
 pub use gate::{Enrolled, Gate, GateSpec, ReasonKind, Side};

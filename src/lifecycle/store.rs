@@ -17,7 +17,10 @@ use crate::{
 use diesel::{AsChangeset, Insertable, Queryable, prelude::*, sql_types::Bool};
 use quick_cache::sync::Cache;
 use serde::Serialize;
-use std::sync::{Arc, LazyLock};
+use std::{
+    collections::{BTreeSet, HashMap},
+    sync::{Arc, LazyLock},
+};
 
 /// A lifecycle version as it is stored.
 #[derive(Debug, Clone, Queryable, Insertable, AsChangeset, Serialize)]
@@ -80,6 +83,28 @@ pub fn lookup(conn: &mut Conn, reference: &str) -> Result<Option<Arc<Lifecycle>>
         Some(row) => parsed(&row).map(Some),
         None => Ok(None),
     }
+}
+
+/// The lifecycles that records name, by reference, in one query.
+///
+/// # Errors
+/// What the database says.
+pub fn several(conn: &mut Conn, references: &BTreeSet<&str>) -> Result<HashMap<String, Arc<Lifecycle>>> {
+    let built_in = discovery();
+    let mut found = HashMap::from([(built_in.reference(), Arc::new(built_in.clone()))]);
+    let added = references.iter().filter(|reference| !found.contains_key(**reference));
+    let names: Vec<&str> = added.filter_map(|reference| Some(reference.split_once('@')?.0)).collect();
+    if names.is_empty() {
+        return Ok(found);
+    }
+    let rows: Vec<StoredLifecycle> = dsl::lifecycle.filter(lifecycle::name.eq_any(names)).load(conn)?;
+    for row in rows {
+        let reference = format!("{}@{}", row.name, row.edition);
+        if references.contains(&*reference) {
+            found.insert(reference, parsed(&row)?);
+        }
+    }
+    Ok(found)
 }
 
 /// The lifecycle that a stored version holds.

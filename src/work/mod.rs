@@ -1,10 +1,12 @@
 //! What waits for somebody: read from the records as they are now, never stored, so that nothing stays when it is done. Pure.
+pub mod gate;
 pub mod http;
 pub mod store;
 
 use crate::{
     db::columns::Time,
     insight::never,
+    lifecycle::Available,
     vocabulary::{RecordKind, vocabulary},
 };
 use serde::Serialize;
@@ -14,7 +16,7 @@ use uuid::Uuid;
 vocabulary! {
     /// Why something waits for somebody.
     Reason {
-        Insight = "insight", Pairing = "pairing", Transfer = "transfer", Recall = "recall",
+        Gate = "gate", Insight = "insight", Pairing = "pairing", Transfer = "transfer", Recall = "recall",
         ReportingDuty = "reporting_duty", Discontinued = "discontinued",
     }
 }
@@ -60,6 +62,10 @@ pub struct WorkItem {
     /// What is to be looked at, in words.
     #[schema(max_length = 2000, example = "The record has not been verified for 12 months (42 CFR 11.64).")]
     pub message: Option<String>,
+    /// The moves that lead on and are one's own to make, with what each needs and what is still unmet; for `gate`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(max_items = 20, required = false)]
+    pub moves: Vec<Available>,
     /// Since when, as far as the record tells.
     pub since: Time,
     /// Until when, where there is a day.
@@ -87,6 +93,7 @@ mod tests {
             reason: Reason::Insight,
             record: About { kind: RecordKind::Insight, id: Uuid::nil(), code: "I-1".into(), title: None },
             message: None,
+            moves: Vec::new(),
             since: Time::parse(since).unwrap(),
             due_at: due_at.and_then(Time::parse),
             overdue: false,

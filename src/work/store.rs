@@ -1,22 +1,29 @@
 //! The only SQL of what waits for somebody: a fixed number of queries, however much there is. Each asks only for what the
 //! person sees now.
-use super::{About, Reason, WorkItem, WorkLinks};
+use super::{About, Reason, WorkItem, WorkLinks, gate};
 use crate::{
     Result,
     auth::{policy::Principal, scope::Access},
     db::{
         Conn, MultiBackend,
         columns::Time,
-        schema::{discovery, insight, pairing, transfer, trial},
+        schema::{discovery, finding, insight, pairing, transfer, trial},
     },
-    discovery as discoveries,
+    discovery::{self as discoveries, Discovery},
+    finding::{self as findings, Finding},
+    id::{OrganizationId, TrialId},
     insight::{self as insights, DECLINED, WAITING},
+    lifecycle::{
+        Lifecycle,
+        builtin::{self, ACCEPTED},
+    },
     pairing::{self as pairings, ProposingSide},
     recall as recalls, transfer as transfers,
     trial::{self as trials, Trial, duty::WarningCode},
-    vocabulary::{RecordKind, Role, TransferState},
+    vocabulary::{PairingKind, RecordKind, Role, TransferState},
 };
 use diesel::prelude::*;
+use std::collections::HashMap;
 use uuid::Uuid;
 
 /// The most that is looked at of each sort: what is beyond it shows once something before it is done.
@@ -48,21 +55,32 @@ pub fn waiting(conn: &mut Conn, who: &Principal, reasons: &[Reason]) -> Result<V
     if (wants(Reason::ReportingDuty) || wants(Reason::Discontinued)) && reads(RecordKind::Trial) {
         items.extend(of_trials(conn, who)?.into_iter().filter(|item| wants(item.reason)));
     }
+    if wants(Reason::Gate) {
+        items.extend(gate::ahead_of(conn, who)?);
+    }
     items.sort_by_cached_key(WorkItem::rank);
     Ok(items)
 }
 
-fn about(kind: RecordKind, id: Uuid, number: i64, title: Option<String>) -> About {
+pub(super) fn about(kind: RecordKind, id: Uuid, number: i64, title: Option<String>) -> About {
     About { kind, id, code: kind.code(number), title }
 }
 
-fn item(who: &Principal, reason: Reason, what: Uuid, record: About, since: Time, due_at: Option<Time>) -> WorkItem {
+pub(super) fn item(
+    who: &Principal,
+    reason: Reason,
+    what: Uuid,
+    record: About,
+    since: Time,
+    due_at: Option<Time>,
+) -> WorkItem {
     let path = format!("/v1/{}/{}", record.kind.plural(), record.id);
     WorkItem {
         id: format!("{reason}-{what}"),
         reason,
         record,
         message: None,
+        moves: Vec::new(),
         since,
         due_at,
         overdue: due_at.is_some_and(|due| due < who.at),
@@ -180,4 +198,71 @@ fn of_trials(conn: &mut Conn, who: &Principal) -> Result<Vec<WorkItem>> {
         }
     }
     Ok(items)
+}
+
+/// The discoveries that the person owns or leads, the latest moved first.
+///
+/// # Errors
+/// What the database says.
+pub fn discoveries_to_move(conn: &mut Conn, who: &Principal) -> Result<Vec<Discovery>> {
+    let led = pairing::table
+        .filter(pairing::state.eq(ACCEPTED))
+        .filter(pairing::kind.eq(PairingKind::ClinicalLead))
+        .filter(pairing::clinician_id.assume_not_null().eq(who.id))
+        .select(pairing::discovery_id);
+    let own = discovery::table
+        .into_boxed::<MultiBackend>()
+        .filter(discoveries::store::visible_to(who))
+        .filter(discovery::owner_id.eq(who.id).or(discovery::id.eq_any(led)));
+    Ok(own.order((discovery::stage_entered_at.desc(), discovery::id.asc())).limit(LOOKED_AT).load(conn)?)
+}
+
+/// The person's own trials that have not ended, the latest moved first.
+///
+/// # Errors
+/// What the database says.
+pub fn trials_to_move(conn: &mut Conn, who: &Principal) -> Result<Vec<Trial>> {
+    let own = trial::table
+        .into_boxed::<MultiBackend>()
+        .filter(trials::store::visible_to(who))
+        .filter(trial::owner_id.eq(who.id))
+        .filter(trial::overall_status.ne_all(ends_of(builtin::trial())));
+    Ok(own.order((trial::status_entered_at.desc(), trial::id.asc())).limit(LOOKED_AT).load(conn)?)
+}
+
+/// The person's own findings that have not ended, with the clinics of their trials, the latest moved first.
+///
+/// # Errors
+/// What the database says.
+pub fn findings_to_move(conn: &mut Conn, who: &Principal) -> Result<Vec<(Finding, OrganizationId)>> {
+    let own: Vec<Finding> = finding::table
+        .into_boxed::<MultiBackend>()
+        .filter(findings::store::visible_to(who))
+        .filter(finding::owner_id.eq(who.id))
+        .filter(finding::state.eq(findings::DRAFT))
+        .order((finding::state_entered_at.desc(), finding::id.asc()))
+        .limit(LOOKED_AT)
+        .load(conn)?;
+    let of: Vec<_> = own.iter().map(|f| f.trial_id).collect();
+    let clinics: Vec<(TrialId, OrganizationId)> =
+        trial::table.filter(trial::id.eq_any(of)).select((trial::id, trial::clinic_id)).load(conn)?;
+    let clinics: HashMap<_, _> = clinics.into_iter().collect();
+    Ok(own.into_iter().filter_map(|f| clinics.get(&f.trial_id).map(|clinic| (f, *clinic))).collect())
+}
+
+/// The person's own insights that have not ended, the latest moved first.
+///
+/// # Errors
+/// What the database says.
+pub fn insights_to_move(conn: &mut Conn, who: &Principal) -> Result<Vec<insights::Insight>> {
+    let own = insight::table
+        .into_boxed::<MultiBackend>()
+        .filter(insights::store::visible_to(who))
+        .filter(insight::owner_id.eq(who.id))
+        .filter(insight::state.ne_all(ends_of(builtin::insight())));
+    Ok(own.order((insight::state_entered_at.desc(), insight::id.asc())).limit(LOOKED_AT).load(conn)?)
+}
+
+fn ends_of(lifecycle: &Lifecycle) -> Vec<String> {
+    lifecycle.states().iter().filter(|state| state.is_final()).map(|state| state.name.clone()).collect()
 }

@@ -19,6 +19,7 @@ mod invitations;
 mod ledger;
 mod lifecycle;
 mod matrix;
+mod notifications;
 mod oidc;
 mod openapi;
 mod past;

@@ -167,6 +167,17 @@ fn a_partner_finds_nothing_hidden(app: &TestApp) {
             assert_eq!(leaks(&everything, &planted).len(), 1, "no administrator finds {text} of {record:?}");
         }
     }
+    // What the partner follows goes on, where they see it and where they do not.
+    for body in [json!({ "lab_id": w.labs[0] }), json!({ "condition": { "mesh": "D000690" } })] {
+        w.pat.post("/v1/me/subscriptions", body).expect(201);
+    }
+    for mark in ["amberfish", "zz-internal-crow", "zz-secret-newt", "zz-embargoed-mole"] {
+        let id = &w.records.iter().find(|r| r.mark == mark).unwrap().id;
+        w.patch(&w.ada, &format!("/v1/discoveries/{id}"), json!({ "trl": 3 }));
+    }
+    crate::ledger::settled(app);
+    let told = w.pat.get("/v1/me/notifications").expect(200).body;
+    assert_eq!((told["data"].as_array().unwrap().len(), &told["unread"]), (1, &json!(1)), "amberfish and no other");
     let (mut asked, mut operations) = (0, 0);
     let mut ask = |path: &str| {
         asked += 1;

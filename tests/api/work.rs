@@ -11,16 +11,21 @@ on_both_engines!(
     a_trial_of_a_discontinued_discovery_warns_its_owner,
     the_pages_hold_each_item_once,
     a_token_sees_the_kinds_it_is_for,
+    the_gates_one_can_meet_are_told_with_what_is_unmet,
 );
 
 fn work(who: &Actor, query: &str) -> Vec<Value> {
     who.get(&format!("/v1/me/work{query}")).expect(200).body["data"].as_array().unwrap().clone()
 }
 
+/// What somebody else or a day asks for: everything but the moves that one may make anyway.
+const ASKED: &str =
+    "?reason=insight&reason=pairing&reason=transfer&reason=recall&reason=reporting_duty&reason=discontinued";
+
 /// Reason and record of each item, in order.
 fn told(who: &Actor) -> Vec<(String, String)> {
     let text = |value: &Value| value.as_str().unwrap().to_owned();
-    work(who, "").iter().map(|item| (text(&item["reason"]), text(&item["record"]["id"]))).collect()
+    work(who, ASKED).iter().map(|item| (text(&item["reason"]), text(&item["record"]["id"]))).collect()
 }
 
 fn only(reason: &str, id: &str) -> Vec<(String, String)> {
@@ -53,7 +58,7 @@ fn each_side_has_its_work(app: &TestApp) {
     let path = format!("/v1/insights/{insight}");
     assert_eq!((told(&w.ada), told(&bo)), (only("insight", &insight), only("insight", &insight)));
     assert_eq!((told(&w.kim), told(&lou)), (vec![], vec![]));
-    let item = &work(&bo, "")[0];
+    let item = &work(&bo, ASKED)[0];
     assert_eq!(item["due_at"], bo.get(&path).expect(200).body["due_at"]);
     assert_eq!(item["overdue"], false);
     bo.moves(&path, json!({ "to": "declined", "reason": "Not ours" })).expect(201);
@@ -76,7 +81,7 @@ fn each_side_has_its_work(app: &TestApp) {
     });
     let transfer = w.ada.post("/v1/ownership-transfers", new).expect(201).id();
     assert_eq!((told(&bo), told(&w.ada)), (only("transfer", &transfer), vec![]));
-    bo.post(work(&bo, "")[0]["links"]["act"].as_str().unwrap(), json!({})).expect(200);
+    bo.post(work(&bo, "?reason=transfer")[0]["links"]["act"].as_str().unwrap(), json!({})).expect(200);
     assert_eq!(told(&bo), []);
 }
 
@@ -138,4 +143,67 @@ fn a_token_sees_the_kinds_it_is_for(app: &TestApp) {
     };
     assert_eq!(told(&with("insights:read")), only("insight", &insight));
     assert_eq!(told(&with("trials:read")), []);
+}
+
+/// Kind, record, and the moves of each item of the reason `gate`.
+fn gates(who: &Actor) -> Vec<(String, String, Vec<Value>)> {
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let items = work(who, "?reason=gate");
+    let told = |item: &Value| {
+        let moves = item["moves"].as_array().unwrap().clone();
+        (text(&item["record"]["kind"]), text(&item["record"]["id"]), moves)
+    };
+    items.iter().map(told).collect()
+}
+
+fn the_gates_one_can_meet_are_told_with_what_is_unmet(app: &TestApp) {
+    let w = ward(app);
+    let (bo, admin) = (app.scientist("Bo Lindqvist", w.lab), app.administrator("Admin"));
+    let new = json!({ "title": "A", "modality": "biologic", "lab_id": w.lab });
+    let discovery = w.ada.post("/v1/discoveries", new).expect(201).id();
+    let path = format!("/v1/discoveries/{discovery}");
+    // The owner's: the one move that leads on, as the record itself offers it.
+    let offered = |who: &Actor, to: &str| {
+        let offers = who.get(&format!("{path}/transitions/available")).expect(200).body["data"].clone();
+        offers.as_array().unwrap().iter().find(|o| o["to"] == to && o["move"] != "correct").unwrap().clone()
+    };
+    let advance = offered(&w.ada, "validated");
+    assert_eq!((&advance["allowed"], &advance["unmet"][0]["gate"]), (&json!(false), &json!("evidence")));
+    assert_eq!(gates(&w.ada), [("discovery".to_owned(), discovery.clone(), vec![advance])]);
+    assert_eq!((gates(&bo), gates(&admin)), (vec![], vec![]), "it is neither's own");
+    let evidence = json!([{ "kind": "doi", "value": "10.1038/s41586-020-2649-2" }]);
+    w.ada.moves(&path, json!({ "to": "validated", "evidence": evidence })).expect(201);
+    assert_eq!(gates(&w.ada)[0].2, [offered(&w.ada, "preclinical")]);
+    // On hold it waits for nothing.
+    w.ada.moves(&path, json!({ "to": "on_hold", "reason": "Moving house" })).expect(201);
+    assert_eq!(gates(&w.ada), []);
+    // In the clinic it is the lead's, and no longer the owner's.
+    let ready = json!({ "to": "clinic_ready", "move": "correct", "reason": "It was there before" });
+    admin.signs(&path, "correction", ready).expect(201);
+    let lead = json!({
+        "discovery_id": discovery, "kind": "clinical_lead", "clinician_id": w.cal.id, "message": "Please",
+    });
+    let pairing = w.ada.post("/v1/pairings", lead).expect(201).id();
+    assert_eq!((gates(&w.ada), gates(&w.cal)), (vec![], vec![]));
+    w.cal.moves(&format!("/v1/pairings/{pairing}"), json!({ "to": "accepted" })).expect(201);
+    let first = offered(&w.cal, "first_in_human");
+    assert_eq!(first["unmet"][0]["gate"], "trial");
+    assert_eq!(gates(&w.cal), [("discovery".to_owned(), discovery.clone(), vec![first])]);
+    // A trial, a draft finding and a draft insight wait for their owner.
+    let finding = w.finds(None);
+    let draft = json!({
+        "kind": "safety", "title": "Seen", "narrative": "At length", "observed_on": "2026-01-02",
+    });
+    let draft = w.kim.post(&format!("/v1/trials/{}/findings", w.trial), draft).expect(201).id();
+    let new = json!({
+        "title": "Why?", "question": "Is it so?", "rationale": "It may be", "finding_ids": [finding], "lab_id": w.lab,
+    });
+    let insight = w.kim.post("/v1/insights", new).expect(201).id();
+    let told = gates(&w.kim);
+    let ids: Vec<_> = told.iter().map(|(kind, id, _)| (&**kind, &**id)).collect();
+    assert_eq!(ids, [("trial", &*w.trial), ("finding", &*draft), ("insight", &*insight)]);
+    let moves = |n: usize| told[n].2.iter().map(|m| m["move"].as_str().unwrap()).collect::<Vec<_>>();
+    assert_eq!((moves(1), moves(2)), (vec!["sign"], vec!["submit"]));
+    assert_eq!(told[1].2[0]["needs"], json!(["signature"]));
+    assert!(!moves(0).contains(&"withdraw") && !moves(0).contains(&"correct"), "{:?}", moves(0));
 }

@@ -34,3 +34,29 @@ FROM event JOIN insight ON insight.id =
     CAST(CAST(convert_from(event.payload, 'UTF8') AS jsonb) ->> 'insight_id' AS uuid)
 WHERE event.record_kind = 'discovery' AND event.move IS NOT NULL AND event.payload IS NOT NULL;
 CREATE INDEX discovery_by_origin ON discovery (origin_insight_id) WHERE origin_insight_id IS NOT NULL;
+
+-- What somebody follows besides what they own: a record, a lab, or a condition. `target` spells it in one way, `pattern` is
+-- what the condition is looked for with.
+CREATE TABLE subscription (
+    id uuid NOT NULL PRIMARY KEY,
+    person_id uuid NOT NULL REFERENCES person (id),
+    target text NOT NULL,
+    record_kind text,
+    record_id uuid,
+    lab_id uuid REFERENCES organization (id),
+    mesh text,
+    name text,
+    pattern text,
+    follows_after bigint NOT NULL,
+    created_at timestamptz NOT NULL,
+    CHECK ((record_id IS NULL) = (record_kind IS NULL)),
+    CHECK (num_nonnulls(record_id, lab_id, pattern) = 1),
+    CHECK (num_nonnulls(mesh, name) = num_nonnulls(pattern)),
+    UNIQUE (person_id, target)
+);
+
+-- Up to which event somebody has read, by its number: positions change when the log begins anew.
+CREATE TABLE notice_mark (
+    person_id uuid NOT NULL PRIMARY KEY REFERENCES person (id),
+    read_until bigint NOT NULL
+);

@@ -1,3 +1,5 @@
+DROP TABLE notice_mark;
+DROP TABLE subscription;
 DROP INDEX discovery_by_origin;
 DROP TABLE discovery_return;
 DROP INDEX discovery_recalled;

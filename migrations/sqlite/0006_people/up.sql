@@ -34,3 +34,29 @@ FROM event JOIN insight ON insight.id =
     unhex(replace(json_extract(CAST(event.payload AS TEXT), '$.insight_id'), '-', ''))
 WHERE event.record_kind = 'discovery' AND event.move IS NOT NULL AND event.payload IS NOT NULL;
 CREATE INDEX discovery_by_origin ON discovery (origin_insight_id) WHERE origin_insight_id IS NOT NULL;
+
+-- What somebody follows besides what they own: a record, a lab, or a condition. `target` spells it in one way, `pattern` is
+-- what the condition is looked for with.
+CREATE TABLE subscription (
+    id BLOB NOT NULL PRIMARY KEY CHECK (length(id) = 16),
+    person_id BLOB NOT NULL REFERENCES person (id) CHECK (length(person_id) = 16),
+    target TEXT NOT NULL,
+    record_kind TEXT,
+    record_id BLOB CHECK (length(record_id) = 16),
+    lab_id BLOB REFERENCES organization (id) CHECK (length(lab_id) = 16),
+    mesh TEXT,
+    name TEXT,
+    pattern TEXT,
+    follows_after INTEGER NOT NULL,
+    created_at TEXT NOT NULL,
+    CHECK ((record_id IS NULL) = (record_kind IS NULL)),
+    CHECK ((record_id IS NOT NULL) + (lab_id IS NOT NULL) + (pattern IS NOT NULL) = 1),
+    CHECK ((mesh IS NOT NULL) + (name IS NOT NULL) = (pattern IS NOT NULL)),
+    UNIQUE (person_id, target)
+) STRICT, WITHOUT ROWID;
+
+-- Up to which event somebody has read, by its number: positions change when the log begins anew.
+CREATE TABLE notice_mark (
+    person_id BLOB NOT NULL PRIMARY KEY REFERENCES person (id) CHECK (length(person_id) = 16),
+    read_until INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;

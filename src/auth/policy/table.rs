@@ -37,6 +37,10 @@ table! {
         [Organization, Person, Lifecycle, Discovery, Trial, Finding, Insight, Pairing, Transfer, Webhook]
         "Reading takes a role.": Any [Scientist, Clinician, Administrator, Partner, Auditor];
     }
+    /// Follow records, labs and conditions that one may see, and say how far one has read what happened to them.
+    Follow = "follow" {
+        [] "Following takes a role.": Any [Scientist, Clinician, Administrator, Partner, Auditor];
+    }
     /// Read the log itself: its leaves and its tree.
     ReadLog = "read_log" {
         [] "The log itself is for auditors and administrators.": Any [Administrator, Auditor];

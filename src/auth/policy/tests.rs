@@ -34,11 +34,11 @@ fn every_action_has_one_name_and_one_rule_for_a_kind() {
 }
 
 #[test]
-fn an_auditor_writes_nothing_and_a_person_without_roles_sees_only_themself() {
+fn an_auditor_writes_no_record_and_a_person_without_roles_sees_only_themself() {
     assert_eq!(permissions_of(&BTreeSet::new()), ["own_access"]);
     assert_eq!(
         permissions_of(&[Role::Auditor].into()),
-        ["own_access", "read", "read_log", "read_private", "move", "sign"]
+        ["own_access", "read", "follow", "read_log", "read_private", "move", "sign"]
     );
 }
 

@@ -3,7 +3,6 @@ use super::{Batch, CloudEvent, Position, read};
 use crate::{
     Error, Result,
     auth::{extract::Guard, policy::Read},
-    error::Code,
     http::{accept, params::Params},
     ledger::{
         log::{Stored, Wanted},
@@ -124,15 +123,10 @@ async fn start(who: &Guard<Read>, request: &HttpRequest, params: &mut Params, lo
         params.faults.push_parameter(name, "invalid_format", "must be the `sequence` of an event, such as 1-41");
         return Ok(0);
     };
-    if position.generation < log.generation {
-        let detail = format!("Events are numbered anew since generation {}: ask without `after`.", log.generation);
-        return Err(Error::refused(Code::FeedReset, detail));
-    }
+    position.refuse_former(log)?;
     // Another node may have shown more than this one has looked at yet.
-    let ahead = (position.generation, position.index) >= (log.generation, log.size);
-    let newest = if ahead { who.app().db.read(crate::ledger::log::latest).await? } else { None };
-    let (generation, size) = newest.map_or((log.generation, log.size), |newest| (newest.generation, newest.size));
-    if position.generation > generation || position.generation == generation && position.index >= size {
+    let newest = if position.is_in(log) { None } else { who.app().db.read(crate::ledger::log::latest).await? };
+    if !position.is_in(newest.as_ref().unwrap_or(log)) {
         params.faults.push_parameter(name, "out_of_range", "must be the `sequence` of an event that was");
     }
     Ok(position.index.saturating_add(1))

@@ -7,9 +7,10 @@ use super::{
     tree::{count, natural},
 };
 use crate::{
-    Result,
+    Error, Result,
     auth::policy::Principal,
     db::{Conn, columns::Time},
+    error::Code,
     history::{self, Entry},
     id::EventId,
 };
@@ -29,6 +30,24 @@ pub struct Position {
     pub generation: i64,
     /// The index of its leaf.
     pub index: u64,
+}
+
+impl Position {
+    /// Whether the checkpoint's log has it.
+    pub fn is_in(&self, log: &Stored) -> bool {
+        self.generation == log.generation && self.index < log.size
+    }
+    /// That it is not of a generation before the checkpoint's.
+    ///
+    /// # Errors
+    /// 410: events are numbered anew.
+    pub fn refuse_former(&self, log: &Stored) -> Result<()> {
+        if self.generation >= log.generation {
+            return Ok(());
+        }
+        let detail = format!("Events are numbered anew since generation {}: begin again.", log.generation);
+        Err(Error::refused(Code::FeedReset, detail))
+    }
 }
 
 impl fmt::Display for Position {

@@ -27,7 +27,7 @@ pub const ACTORS: [&str; 13] = [
 pub struct Stage {
     pub world: World,
     pub actors: Vec<Actor>,
-    /// Somebody who is none of them, with a session and a token.
+    /// Somebody who is none of them, with a session, a token and a subscription.
     pub other: Other,
 }
 
@@ -35,6 +35,7 @@ pub struct Other {
     pub who: Actor,
     session: String,
     token: String,
+    subscription: String,
 }
 
 impl Stage {
@@ -50,6 +51,7 @@ impl Stage {
             "the sponsor" => self.world.sponsor.to_string(),
             "another's session" => self.other.session.clone(),
             "another's token" => self.other.token.clone(),
+            "another's subscription" => self.other.subscription.clone(),
             recall if recall.starts_with("recall of ") => {
                 let record = self.record(recall.trim_start_matches("recall of "));
                 let recalls = self.world.admin.get("/v1/recalls?limit=200").expect(200).body;
@@ -132,5 +134,6 @@ fn other(app: &TestApp, lab: OrganizationId) -> Other {
     let token = json!({ "name": "Nightly", "scopes": ["read"], "expires_at": app.app.clock.now().plus_days(1) });
     let token = who.post("/v1/auth/tokens", token).expect(201).id();
     let session = who.get("/v1/auth/sessions").expect(200).body["data"][0]["id"].as_str().unwrap().to_owned();
-    Other { who, session, token }
+    let subscription = who.post("/v1/me/subscriptions", json!({ "lab_id": lab })).expect(201).id();
+    Other { who, session, token, subscription }
 }

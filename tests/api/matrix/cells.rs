@@ -126,6 +126,16 @@ pub const OPERATIONS: &[(&str, Cells)] = &[
     ("get_tile", Acts(&[act("", nothing, ANSWERED, "nnnn nnnn nnyy n")])),
     ("list_history", Acts(&[act("", nothing, ANSWERED, WITH_A_ROLE)])),
     ("list_work", Acts(&[act("", nothing, ANSWERED, WITH_A_ROLE)])),
+    ("list_subscriptions", Acts(&[act("", nothing, ANSWERED, WITH_A_ROLE)])),
+    ("create_subscription", Acts(&[
+        act("", typo, FAULTY, WITH_A_ROLE),
+        //                                                            ada sam bea mel  kim cal lou exo  pat riv aud adm  nil
+        act("zz-secret-newt", follow, &[(201, "")],                  "y   y   -   y    -   -   -   -    -   -   y   y    n"),
+        act("zz-internal-crow", follow, &[(201, "")],                "y   y   y   y    y   y   y   y    -   -   y   y    n"),
+    ])),
+    ("delete_subscription", Acts(&[act("another's subscription", nothing, ANSWERED, "---- ---- ---- -")])),
+    ("list_notifications", Acts(&[act("", nothing, ANSWERED, WITH_A_ROLE)])),
+    ("mark_notifications", Acts(&[act("", typo, FAULTY, WITH_A_ROLE)])),
     ("list_recalls", Acts(&[act("", nothing, ANSWERED, WITH_A_ROLE)])),
     ("acknowledge_recall", Acts(&[
         //                                        ada sam bea mel  kim cal lou exo  pat riv aud adm  nil
@@ -363,6 +373,9 @@ pub const OPERATIONS: &[(&str, Cells)] = &[
     ("withdraw_ownership_transfer", Acts(&[act("zz-transfer-reason", typo, FAULTY, "y - n - - - - - - - n y -")])),
 ];
 
+fn follow(_: &Stage, _: &Actor, id: &str) -> Value {
+    json!({ "record": { "kind": "discovery", "id": id } })
+}
 fn challenge(_: &Stage, _: &Actor, id: &str) -> Value {
     json!({
         "record": { "kind": "discovery", "id": id }, "version": 999, "meaning": "handoff",

@@ -46,6 +46,7 @@ const TAKEN: &[(&str, &[&str])] = &[
     ("create_signature_challenge", &["version"]),
     ("create_webhook", &["owner_id"]),
     ("revise_webhook", &["owner_id", "state"]),
+    ("create_subscription", &["lab_id"]),
 ];
 
 /// Something of the right form, where a member has one.
