@@ -75,7 +75,7 @@ pub struct WebhookView {
     #[schema(max_items = 100)]
     pub actions: Vec<Action>,
     /// Of records about any of these conditions, by MeSH id or name; of all where there are none.
-    #[schema(max_items = 100, example = json!(["D000690"]))]
+    #[schema(max_items = 100, max_length = 300, example = json!(["D000690"]))]
     pub conditions: Vec<String>,
     /// Of records whose steward is one of these; of all where there are none.
     #[schema(max_items = 100)]
@@ -290,7 +290,7 @@ pub struct DeliveryView {
     /// Where it stands.
     pub state: DeliveryState,
     /// Tries so far, since it was last asked for.
-    #[schema(minimum = 0, example = 1)]
+    #[schema(minimum = 0, maximum = 1000000, example = 1)]
     pub attempts: i32,
     /// When it is tried next, where it waits.
     pub next_attempt_at: Option<Time>,

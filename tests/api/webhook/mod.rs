@@ -336,6 +336,7 @@ fn a_new_secret_signs_beside_the_old_one(app: &TestApp) {
 fn a_webhook_asks_for_kinds_actions_conditions_and_stewards(app: &TestApp) {
     let s = scene(app);
     let other = app.lab("Another Lab");
+    settled(app);
     let asked = [
         (json!({ "kinds": ["discovery"], "actions": ["revised"] }), 1),
         (json!({ "conditions": ["D000690"], "kinds": ["discovery"] }), 2),
