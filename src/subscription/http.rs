@@ -101,6 +101,8 @@ async fn create(who: Guard<Follow>, request: HttpRequest, body: Body) -> Result<
 }
 
 /// Follows something no more.
+///
+/// What had happened until then is not told as a notification any more, unless it is of something else one follows or owns.
 #[utoipa::path(tag = "Notifications", operation_id = "delete_subscription", params(UuidPath),
     responses((status = 204, description = "It is followed no more")))]
 #[delete("/v1/me/subscriptions/{id}")]

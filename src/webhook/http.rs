@@ -240,7 +240,9 @@ async fn revise(who: Guard<ManageWebhooks>, request: HttpRequest, body: Body) ->
     Ok(http::changed(revised.version, &revised))
 }
 
-/// Ends a webhook: nothing is sent any more. The record and its history stay.
+/// Ends a webhook.
+///
+/// Nothing is sent any more. The record and its history stay.
 #[utoipa::path(tag = "Webhooks", operation_id = "end_webhook", params(IdPath),
     responses((status = 204, description = "It has ended")))]
 #[delete("/v1/webhooks/{id}")]
