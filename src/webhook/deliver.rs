@@ -36,6 +36,7 @@ use prometheus::{IntCounterVec, IntGaugeVec, Opts, core::Collector};
 use serde::Serialize;
 use std::{
     collections::HashSet,
+    panic::{AssertUnwindSafe, catch_unwind},
     pin::pin,
     sync::{
         Once,
@@ -122,7 +123,10 @@ impl Postman {
             let work = self.work.clone();
             let run = move || {
                 while let Ok(job) = work.recv_blocking() {
-                    job();
+                    // What panics fails alone: whoever waits for it is told, and the thread goes on.
+                    if catch_unwind(AssertUnwindSafe(job)).is_err() {
+                        tracing::error!("a delivery panicked");
+                    }
                 }
             };
             if let Err(error) = std::thread::Builder::new().name("webhook".into()).spawn(run) {

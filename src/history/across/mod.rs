@@ -104,7 +104,7 @@ fn row(entry: &Entry) -> csv::Result<Vec<String>> {
         entry.by.as_ref().map_or_else(String::new, |by| by.id.to_string()),
         text(entry.by.as_ref().map(|by| &*by.name)),
         text(entry.reason.as_deref()),
-        changes(&entry.changes),
+        changes(&entry.changes)?,
         text(signature.map(|s| &*s.signer)),
         signature.map_or_else(String::new, |s| s.meaning.to_string()),
         signature.map_or_else(String::new, |s| s.signed_at.to_string()),
@@ -113,8 +113,8 @@ fn row(entry: &Entry) -> csv::Result<Vec<String>> {
     ])
 }
 
-fn changes(changes: &[FieldChange]) -> String {
-    serde_json::to_string(changes).unwrap_or_default()
+fn changes(changes: &[FieldChange]) -> csv::Result<String> {
+    serde_json::to_string(changes).map_err(|e| csv::Error::from(std::io::Error::from(e)))
 }
 
 /// A text that spreadsheets would take for a formula gets an apostrophe in front, which they show as text (OWASP, CSV
