@@ -1,5 +1,5 @@
 //! The use cases of webhooks: make, revise, end, sign with another secret, deliver again.
-use super::{Webhook, WebhookSwitch, delivery, reach::Reach, secret::WebhookSecret, store};
+use super::{MOST_WEBHOOKS, Webhook, WebhookSwitch, delivery, reach::Reach, secret::WebhookSecret, store};
 use crate::{
     Error, Result,
     auth::{
@@ -106,7 +106,7 @@ pub struct Redelivery {
 /// Makes a webhook, and the secret it signs with, which is shown to nobody again.
 ///
 /// # Errors
-/// 403 for a token that may not read what it is told; 422 for what does not fit.
+/// 403 for a token that may not read what it is told; 409 where there are too many already; 422 for what does not fit.
 pub fn create(
     conn: &mut Conn,
     who: &Principal,
@@ -131,7 +131,8 @@ pub fn create(
         head: Vec::new(),
     };
     refuse_out_of_scope(who, &webhook)?;
-    misfits(conn, context, reach, &webhook)?.into_result()?;
+    misfits(conn, context, reach, &mut webhook)?.into_result()?;
+    refuse_too_many(conn)?;
     let change = Change { to: Some(webhook.state.as_str().into()), ..Change::of(Action::Created) };
     record_change(conn, context, &mut webhook, change)?;
     let secret = WebhookSecret::fresh()?;
@@ -171,7 +172,7 @@ pub fn revise(
         webhook.organization_ids = organizations.into();
     }
     refuse_out_of_scope(who, &webhook)?;
-    misfits(conn, context, reach, &webhook)?.into_result()?;
+    misfits(conn, context, reach, &mut webhook)?.into_result()?;
     let change = if webhook.state == before { Change::of(Action::Revised) } else { switch(before, webhook.state) };
     record_change(conn, context, &mut webhook, change)?;
     Ok(webhook)
@@ -209,15 +210,15 @@ pub fn add_secret(conn: &mut Conn, context: &Context, mut webhook: Webhook) -> R
 pub struct AskedAgain {
     /// How many wait to be delivered again.
     pub count: usize,
-    /// The position of the last event that was looked at; none where the range is empty.
+    /// Up to where the range was gone through, itself too; none before the first event.
     pub until: Option<Position>,
 }
 
 /// Has events of a range of the log delivered again.
 ///
 /// # Errors
-/// 409 for a webhook that has ended or whose owner may not read; 410 for a position of an older generation; 422 for one that
-/// is none.
+/// 409 for a webhook that has ended, whose owner may not read, or of which too many deliveries wait; 410 for a position of an
+/// older generation; 422 for one that is none.
 pub fn redeliver(
     conn: &mut Conn,
     who: &Principal,
@@ -242,7 +243,7 @@ pub fn redeliver(
         return Err(Error::refused(Code::Conflict, "Its owner may not read: name another first."));
     };
     let range = from..to.saturating_add(1);
-    let (count, until) = delivery::store::ask_again(conn, webhook, &owner, newest.generation, range, context.at)?;
+    let (count, until) = delivery::store::ask_again(conn, webhook, &owner, &newest, range, context.at)?;
     let index = until.checked_sub(1).and_then(|last| u64::try_from(last).ok());
     Ok(AskedAgain { count, until: index.map(|index| Position { generation: newest.generation, index }) })
 }
@@ -278,16 +279,27 @@ fn refuse_ended(webhook: &Webhook) -> Result<()> {
     Ok(())
 }
 
+/// Each is looked after again and again, whether anything is to be sent or not.
+fn refuse_too_many(conn: &mut Conn) -> Result<()> {
+    if store::count_not_ended(conn)? >= MOST_WEBHOOKS {
+        let detail = format!("There are {MOST_WEBHOOKS} webhooks already: end one that nobody needs first.");
+        return Err(Error::refused(Code::Conflict, detail));
+    }
+    Ok(())
+}
+
 /// A webhook tells what its kinds' events hold: a token may send nobody what it may not read itself.
 fn refuse_out_of_scope(who: &Principal, webhook: &Webhook) -> Result<()> {
     let told = if webhook.kinds.is_empty() { RecordKind::ALL } else { &webhook.kinds.0 };
     told.iter().try_for_each(|kind| who.scope.must_allow(Some(*kind), Access::Read))
 }
 
-fn misfits(conn: &mut Conn, context: &Context, reach: &Reach, webhook: &Webhook) -> Result<Faults> {
+/// What does not fit. The address is kept as it was read when it was checked.
+fn misfits(conn: &mut Conn, context: &Context, reach: &Reach, webhook: &mut Webhook) -> Result<Faults> {
     let mut faults = Faults::default();
-    if let Err((code, message)) = reach.target(&webhook.url) {
-        faults.push("/url", code, message);
+    match reach.target(&webhook.url) {
+        Ok(url) => webhook.url = url.into(),
+        Err((code, message)) => faults.push("/url", code, message),
     }
     repeated("/kinds", &webhook.kinds, &mut faults);
     repeated("/actions", &webhook.actions, &mut faults);

@@ -35,6 +35,7 @@ use serde::Serialize;
 use std::collections::HashMap;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_actix_web::service_config::ServiceConfig;
+use uuid::Uuid;
 
 /// Mounts the routes.
 pub fn routes(cfg: &mut ServiceConfig) {
@@ -182,7 +183,7 @@ async fn list(who: Guard<Read>, request: HttpRequest) -> Result<HttpResponse> {
     })
 }
 
-/// Makes a webhook. It is told of what happens from now on.
+/// Makes a webhook. It is told of what happens from now on. At most 100 are there at once, those that have ended not counted.
 #[utoipa::path(tag = "Webhooks", operation_id = "create_webhook", request_body = NewWebhook,
     responses((status = 201, description = "The new webhook, with its secret", body = WebhookWithSecret)))]
 #[post("/v1/webhooks")]
@@ -345,7 +346,8 @@ struct DeliveryQuery {
     state: Vec<DeliveryState>,
 }
 
-/// What a webhook was told or is to be told, newest event first; without the events that the caller may not see.
+/// What a webhook was told or is to be told, newest event first; without the events that the caller may not see. Where those
+/// are many, a page holds fewer than its limit and goes on all the same.
 #[utoipa::path(tag = "Webhooks", operation_id = "list_webhook_deliveries", params(IdPath, PageQuery, DeliveryQuery),
     responses((status = 200, description = "A page of deliveries", body = ListOf<DeliveryView>)))]
 #[get("/v1/webhooks/{id}/deliveries")]
@@ -356,17 +358,19 @@ async fn list_deliveries(who: Guard<Read>, request: HttpRequest) -> Result<HttpR
     let states: Vec<DeliveryState> = params.any("state");
     params.finish()?;
     let asked = page.clone();
-    let rows = who
+    let (rows, next) = who
         .read(move |conn, who| {
             let webhook = store::find(conn, who, key)?;
             deliveries(conn, who, webhook.id, &states, &asked)
         })
         .await?;
-    page.answer(&request, rows, None, |d| After { value: d.enqueued.to_string(), id: d.id.0 })
+    page.answer_part(&request, &rows, next)
 }
 
 /// Deliveries that a page leaves out because their reader may not see the event must not end it early: so many more are read.
 const READ_AHEAD: i64 = 64;
+/// So often at most: then the page ends early, and says where it goes on.
+const BATCHES: usize = 20;
 
 fn deliveries(
     conn: &mut Conn,
@@ -374,12 +378,12 @@ fn deliveries(
     webhook: WebhookId,
     states: &[DeliveryState],
     page: &Page,
-) -> Result<Vec<DeliveryView>> {
-    let wanted = usize::try_from(page.limit + 1).unwrap_or(usize::MAX);
+) -> Result<(Vec<DeliveryView>, Option<After>)> {
+    let limit = usize::try_from(page.limit).unwrap_or(usize::MAX);
     let generation = log::newest_generation(conn)?;
-    let mut after = page.after.as_ref().and_then(|after| after.value.parse().ok());
-    let mut seen = Vec::new();
-    loop {
+    let mut after: Option<i64> = page.after.as_ref().and_then(|after| after.value.parse().ok());
+    let mut seen: Vec<DeliveryView> = Vec::new();
+    for _ in 0..BATCHES {
         let batch = page.limit + READ_AHEAD;
         let rows = delivery::store::list(conn, webhook, states, after, page.descending, batch)?;
         let last = i64::try_from(rows.len()).is_ok_and(|n| n < batch);
@@ -391,11 +395,17 @@ fn deliveries(
             let entry = entries.remove(&delivery.enqueued)?;
             Some(DeliveryView::of(delivery, entry, generation))
         }));
-        if last || seen.len() >= wanted {
-            seen.truncate(wanted);
-            return Ok(seen);
+        if seen.len() > limit {
+            seen.truncate(limit);
+            let next = seen.last().map(|d| After { value: d.enqueued.to_string(), id: d.id.0 });
+            return Ok((seen, next));
+        }
+        if last {
+            return Ok((seen, None));
         }
     }
+    // The last that was read is hidden: its number says where to go on, and its id nothing.
+    Ok((seen, after.map(|number| After { value: number.to_string(), id: Uuid::nil() })))
 }
 
 /// What came of asking for events again.
@@ -405,12 +415,14 @@ struct RedeliveryView {
     /// How many events wait to be delivered again.
     #[schema(minimum = 0, maximum = 1000)]
     count: usize,
-    /// Up to where the range was looked at: where that is before its end, ask again from the next one on.
+    /// Up to where the range was gone through: where that is before its end, ask again from the next one on.
     #[schema(max_length = 40)]
     until: Option<String>,
 }
 
-/// Has events of a range of the log delivered again, those that the webhook asks for and its owner may see: 1000 at once.
+/// Has events of a range of the log delivered again, those that the webhook asks for and its owner may see: as many as may wait
+/// yet, which is 1000 at once, of 20000 events that are gone through. What the webhook has not come to is delivered anyway, and
+/// is not counted.
 #[utoipa::path(tag = "Webhooks", operation_id = "redeliver_webhook_events", params(IdPath), request_body = Redelivery,
     responses((status = 202, description = "They wait to be delivered", body = RedeliveryView)))]
 #[post("/v1/webhooks/{id}/redeliver")]

@@ -22,6 +22,8 @@ use serde::Serialize;
 
 /// How long an old secret stays good beside a new one, in seconds.
 pub const OVERLAP_SECONDS: i64 = 86_400;
+/// The most webhooks that have not ended.
+pub const MOST_WEBHOOKS: i64 = 100;
 /// The most secrets that are good at once.
 pub const MOST_SECRETS: usize = 5;
 
@@ -83,6 +85,11 @@ impl Webhook {
     /// What is asked of the log.
     pub fn wanted(&self) -> Wanted {
         Wanted { kinds: self.kinds.0.clone(), actions: self.actions.0.clone() }
+    }
+    /// Whether it asks for events of this kind and action.
+    pub fn asks_for(&self, kind: RecordKind, action: Action) -> bool {
+        (self.kinds.is_empty() || self.kinds.contains(&kind))
+            && (self.actions.is_empty() || self.actions.contains(&action))
     }
     /// Whether it asks for more than kinds and actions.
     pub fn asks_about_records(&self) -> bool {

@@ -2,6 +2,7 @@
 //! webhook's address names is chosen by people who may not reach what the service reaches (SSRF). Pure.
 use ipnet::IpNet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use ureq::http::Uri;
 use url::{Host, Url};
 
 /// The longest address, in characters.
@@ -20,7 +21,7 @@ impl Reach {
         Self { inside }
     }
 
-    /// Reads where a webhook is to be sent.
+    /// Reads where a webhook is to be sent: what it answers is what is kept and asked for, in its one spelling.
     ///
     /// # Errors
     /// A code of fault and a sentence.
@@ -38,7 +39,7 @@ impl Reach {
         if url.fragment().is_some() {
             return Err(("invalid_format", "must not have a fragment"));
         }
-        if url.port() == Some(0) || url.as_str().len() > LONGEST_URL {
+        if url.port() == Some(0) || url.as_str().len() > LONGEST_URL || url.as_str().parse::<Uri>().is_err() {
             return Err(("invalid_format", "must be a URL such as https://example.org/hooks"));
         }
         let refused = ("refused_address", "must not name an address inside: it is not reached from here");
@@ -192,6 +193,19 @@ mod tests {
             ("https://hooks.LOCALHOST./", "refused_address"),
         ] {
             assert_eq!(outside.target(bad).unwrap_err().0, code, "{bad}");
+        }
+    }
+
+    #[test]
+    fn an_address_has_one_spelling() {
+        let outside = Reach::default();
+        for (text, kept) in [
+            ("https:example.org/x", "https://example.org/x"),
+            ("  https://example.org/a b", "https://example.org/a%20b"),
+            ("https://exämple.org/x", "https://xn--exmple-cua.org/x"),
+            ("HTTPS://EXAMPLE.org:443", "https://example.org/"),
+        ] {
+            assert_eq!(outside.target(text).unwrap().as_str(), kept);
         }
     }
 

@@ -71,6 +71,14 @@ pub fn enabled(conn: &mut Conn) -> Result<Vec<Webhook>> {
     Ok(at_work.order(webhook::id).select(webhook::all_columns).load(conn)?)
 }
 
+/// How many there are that have not ended.
+///
+/// # Errors
+/// What the database says.
+pub fn count_not_ended(conn: &mut Conn) -> Result<i64> {
+    Ok(webhook::table.filter(webhook::state.ne(WebhookState::Ended)).count().get_result(conn)?)
+}
+
 /// Keeps a new secret; those before it stay good for a while.
 ///
 /// # Errors

@@ -26,6 +26,7 @@ vocabulary! {
     DeliveryError {
         RefusedAddress = "refused_address", NotResolved = "not_resolved", NotConnected = "not_connected",
         Tls = "tls", Timeout = "timeout", Redirect = "redirect", Status = "status", BadAnswer = "bad_answer",
+        Internal = "internal",
     }
 }
 

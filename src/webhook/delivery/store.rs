@@ -1,31 +1,39 @@
 //! The only SQL of deliveries, and of how far each webhook has come in the log.
 use super::{
-    Delivery, MOST_PENDING,
-    facts::store::{facts, records},
+    Delivery, MOST_PENDING, TRIED_FOR_SECONDS,
+    facts::store::{done_between, facts, records},
 };
 use crate::{
-    Result,
+    Error, Result,
     auth::policy::Principal,
     db::{
         Conn, MultiBackend, clock_seconds,
         columns::Time,
         each_backend,
-        schema::{webhook_cursor, webhook_delivery},
+        schema::{webhook, webhook_cursor, webhook_delivery},
     },
+    error::Code,
     history,
     id::{AnyId, DeliveryId, WebhookId},
     ledger::log::{self, Stored},
-    vocabulary::DeliveryState,
+    vocabulary::{DeliveryState, WebhookState},
     webhook::Webhook,
 };
 use diesel::prelude::*;
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet},
+    ops::Range,
+};
 
 /// For how long a node has a webhook to itself, in seconds, unless it renews that.
 const CLAIM_SECONDS: i64 = 60;
+/// For how long at least a node must have it still when it sends, in seconds: a try takes ten at most, and is noted then.
+const SENT_WITHIN_SECONDS: i64 = 20;
 /// Events that are looked at at once.
 const LOOKED_AT: i64 = 200;
-
+/// Leaves that are gone through at once for what is to be delivered again, wanted or not: what is seldom must not hold up
+/// the writer.
+const PASSED: i64 = 20_000;
 /// So many leaves that a webhook does not ask for are passed without noting it.
 const PASSED_AT_ONCE: i64 = 1000;
 
@@ -121,6 +129,19 @@ pub fn claim(conn: &mut Conn, webhook: WebhookId, me: AnyId) -> Result<Option<Cl
     Ok(is_taken.then_some(Claim { webhook, fence: fence + 1 }))
 }
 
+/// Whether it is had for long enough still that a delivery can be sent and noted.
+///
+/// # Errors
+/// What the database says.
+pub fn holds(conn: &mut Conn, claim: Claim) -> Result<bool> {
+    let until = clock_seconds(conn)? + SENT_WITHIN_SECONDS;
+    let own = webhook_cursor::table
+        .filter(webhook_cursor::webhook_id.eq(claim.webhook))
+        .filter(webhook_cursor::fence.eq(claim.fence))
+        .filter(webhook_cursor::claimed_until.ge(until));
+    Ok(own.select(webhook_cursor::fence).get_result::<i64>(conn).optional()?.is_some())
+}
+
 /// Goes on having it; false where another node has taken it meanwhile.
 ///
 /// # Errors
@@ -154,16 +175,37 @@ fn place_in(conn: &mut Conn, place: Place, log: &Stored) -> Result<i64> {
     Ok(log::positions(conn, log.generation, &[passed])?.get(&passed).map_or(0, |position| position + 1))
 }
 
-/// Whether there is something for this webhook to look at in the log; what is not for it is passed now and then.
+/// Those of the webhooks that have something to look at in the log, in a fixed number of queries; what is not for them is
+/// passed now and then.
 ///
 /// # Errors
 /// What the database says.
-pub fn is_behind(conn: &mut Conn, webhook: &Webhook, place: Place, log: &Stored) -> Result<bool> {
-    let size = i64::try_from(log.size).unwrap_or(i64::MAX);
-    if place.generation != log.generation || size - place.position > PASSED_AT_ONCE {
-        return Ok(place.generation <= log.generation);
+pub fn behind(conn: &mut Conn, webhooks: &[Webhook], log: &Stored) -> Result<HashSet<WebhookId>> {
+    let places = places(conn, &webhooks.iter().map(|webhook| webhook.id).collect::<Vec<_>>())?;
+    let size = size_of(log);
+    let (mut behind, mut near) = (HashSet::new(), Vec::new());
+    for webhook in webhooks {
+        let Some(place) = places.get(&webhook.id) else { continue };
+        if place.generation < log.generation
+            || place.generation == log.generation && size - place.position > PASSED_AT_ONCE
+        {
+            behind.insert(webhook.id);
+        } else if place.generation == log.generation && place.position < size {
+            near.push((webhook, place.position));
+        }
     }
-    Ok(!log::wanted(conn, log.generation, place.position..size, &webhook.wanted(), 1)?.is_empty())
+    let Some(first) = near.iter().map(|(_, position)| *position).min() else { return Ok(behind) };
+    let done = done_between(conn, log.generation, first..size)?;
+    for (webhook, from) in near {
+        if done.iter().any(|(position, kind, action)| *position >= from && webhook.asks_for(*kind, *action)) {
+            behind.insert(webhook.id);
+        }
+    }
+    Ok(behind)
+}
+
+fn size_of(log: &Stored) -> i64 {
+    i64::try_from(log.size).unwrap_or(i64::MAX)
 }
 
 /// Looks on in the log and notes what the webhook asks for and its owner may see; the caller has claimed it. Answers whether
@@ -173,11 +215,15 @@ pub fn is_behind(conn: &mut Conn, webhook: &Webhook, place: Place, log: &Stored)
 /// What the database says.
 pub fn look_on(conn: &mut Conn, webhook: &Webhook, owner: &Principal, log: &Stored, at: Time) -> Result<bool> {
     let Some(place) = places(conn, &[webhook.id])?.remove(&webhook.id) else { return Ok(false) };
-    let size = i64::try_from(log.size).unwrap_or(i64::MAX);
+    let size = size_of(log);
     if place.generation > log.generation || waiting_count(conn, webhook.id)? + LOOKED_AT > MOST_PENDING {
         return Ok(false);
     }
     let from = place_in(conn, place, log)?;
+    // A node that has seen less than another sets nothing back.
+    if from > size || from == size && place.generation == log.generation {
+        return Ok(false);
+    }
     let rows = log::wanted(conn, log.generation, from..size, &webhook.wanted(), LOOKED_AT)?;
     let more = i64::try_from(rows.len()).is_ok_and(|n| n == LOOKED_AT);
     let until = rows.last().filter(|_| more).map_or(size, |(position, _)| position + 1);
@@ -209,9 +255,9 @@ fn asked_for(
         None => !webhook.asks_about_records(),
     };
     let asked: Vec<i64> = numbers.iter().copied().filter(is_asked_for).collect();
-    let told = history::store::told(conn, owner, &asked)?;
-    let delivery = |number: i64| Some(Delivery::pending(webhook.id, number, AnyId::of(about(&number)?), at));
-    Ok(told.iter().filter_map(|entry| delivery(entry.enqueued)).collect())
+    let seen = history::store::seen_of(conn, owner, &asked)?;
+    let delivery = |(number, record)| Delivery::pending(webhook.id, number, AnyId::of(record), at);
+    Ok(seen.into_iter().map(delivery).collect())
 }
 
 /// Notes deliveries, but those that are noted.
@@ -244,7 +290,8 @@ pub fn waiting(conn: &mut Conn, webhook: WebhookId) -> Result<Vec<Delivery>> {
     Ok(waiting.order(webhook_delivery::enqueued).limit(2 * MOST_PENDING).load(conn)?)
 }
 
-/// Notes what came of a try. What was asked for again meanwhile stays as it is.
+/// Notes what came of a try. What was asked for again meanwhile stays as it is. What waited for a whole day behind one that is
+/// put aside is put aside with it: it would otherwise have a day of its own, and what is behind it another one.
 ///
 /// # Errors
 /// What the database says.
@@ -262,26 +309,52 @@ pub fn note(conn: &mut Conn, tried: &Delivery) -> Result<()> {
         webhook_delivery::last_status.eq(tried.last_status),
         webhook_delivery::last_error.eq(tried.last_error),
     );
-    diesel::update(row).set(outcome).execute(conn)?;
+    let is_noted = diesel::update(row).set(outcome).execute(conn)? == 1;
+    match tried.settled_at.filter(|_| is_noted && tried.state == DeliveryState::Parked) {
+        Some(at) => park_behind(conn, tried, at),
+        None => Ok(()),
+    }
+}
+
+fn park_behind(conn: &mut Conn, parked: &Delivery, at: Time) -> Result<()> {
+    let behind = webhook_delivery::table
+        .filter(webhook_delivery::webhook_id.eq(parked.webhook_id))
+        .filter(webhook_delivery::record_id.eq(parked.record_id))
+        .filter(webhook_delivery::state.eq(DeliveryState::Pending))
+        .filter(webhook_delivery::created_at.lt(at.plus_seconds(-TRIED_FOR_SECONDS)));
+    let aside = (webhook_delivery::state.eq(DeliveryState::Parked), webhook_delivery::settled_at.eq(Some(at)));
+    diesel::update(behind).set(aside).execute(conn)?;
     Ok(())
 }
 
-/// Has the events of a range of the log delivered again, those that the webhook asks for and its owner may see: at most so
-/// many. Answers how many, and up to where the range was looked at.
+/// Has the events of a range of the log delivered again, those that the webhook asks for and its owner may see: as many as may
+/// wait yet. Answers how many, and up to where the range was gone through. What the webhook has not come to is delivered
+/// anyway, and in its order only then.
 ///
 /// # Errors
-/// What the database says.
+/// 409 where as many wait already as may.
 pub fn ask_again(
     conn: &mut Conn,
     webhook: &Webhook,
     owner: &Principal,
-    generation: i64,
-    range: std::ops::Range<i64>,
+    log: &Stored,
+    range: Range<i64>,
     at: Time,
 ) -> Result<(usize, i64)> {
-    let rows = log::wanted(conn, generation, range.clone(), &webhook.wanted(), MOST_PENDING)?;
-    let full = i64::try_from(rows.len()).is_ok_and(|n| n == MOST_PENDING);
-    let until = rows.last().filter(|_| full).map_or(range.end, |(position, _)| position + 1);
+    let room = MOST_PENDING - waiting_count(conn, webhook.id)?;
+    if room <= 0 {
+        let detail = format!("{MOST_PENDING} deliveries wait already: ask again when some are made.");
+        return Err(Error::refused(Code::Conflict, detail));
+    }
+    let come_to = match places(conn, &[webhook.id])?.remove(&webhook.id) {
+        Some(place) => place_in(conn, place, log)?,
+        None => 0,
+    };
+    let passed = range.end.min(range.start.saturating_add(PASSED));
+    let rows = log::wanted(conn, log.generation, range.start..passed.min(come_to), &webhook.wanted(), room)?;
+    let full = i64::try_from(rows.len()).is_ok_and(|n| n == room);
+    let end = if passed < come_to { passed } else { range.end };
+    let until = rows.last().filter(|_| full).map_or(end, |(position, _)| position + 1);
     let numbers: Vec<i64> = rows.iter().map(|(_, number)| *number).collect();
     let asked = asked_for(conn, webhook, owner, &numbers, at)?;
     let numbers: Vec<i64> = asked.iter().map(|one| one.enqueued).collect();
@@ -358,14 +431,21 @@ pub fn forget_settled(conn: &mut Conn, before: Time, most: i64) -> Result<usize>
     forget(conn, over)
 }
 
-/// Forgets at most so many that wait, or were put aside, since before a moment; answers how many.
+/// Forgets at most so many that wait, or were put aside, since before a moment; answers how many. What waits and was never
+/// tried is not forgotten, unless its webhook has ended: nobody has failed to take it.
 ///
 /// # Errors
 /// What the database says.
 pub fn forget_unsettled(conn: &mut Conn, before: Time, most: i64) -> Result<usize> {
+    let ended = webhook::table.filter(webhook::state.eq(WebhookState::Ended)).select(webhook::id);
+    let given_up = webhook_delivery::state
+        .eq(DeliveryState::Parked)
+        .or(webhook_delivery::first_tried_at.is_not_null())
+        .or(webhook_delivery::webhook_id.eq_any(ended));
     let over = webhook_delivery::table
         .filter(webhook_delivery::state.eq_any([DeliveryState::Pending, DeliveryState::Parked]))
         .filter(webhook_delivery::created_at.lt(before))
+        .filter(given_up)
         .select(webhook_delivery::id)
         .limit(most);
     let over = over.load(conn)?;

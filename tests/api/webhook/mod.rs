@@ -1,4 +1,5 @@
 //! Webhooks: who is told what, in which order, how it is signed, and what happens when nobody listens.
+mod kept;
 mod receiver;
 mod worker;
 
@@ -488,21 +489,9 @@ fn a_webhook_goes_on_in_a_new_generation(app: &TestApp) {
     assert_eq!(deliver(app), 1);
     s.receiver.take();
     let size = settled(app).size;
-    // The log goes on under another number, in which every event has a new place.
-    app.app.db.close();
-    crate::ledger::by_force(
-        &app.url,
-        &[
-            &format!("DELETE FROM log_checkpoint WHERE size = {size}"),
-            &format!("DELETE FROM log_node WHERE number >= {}", tlog_tiles::tlog::stored_hash_count(size - 1)),
-            &format!("INSERT INTO event_pending SELECT enqueued FROM log_leaf WHERE position = {}", size - 1),
-            &format!("DELETE FROM log_leaf WHERE position = {}", size - 1),
-        ],
-    );
     let inside = vec!["127.0.0.0/8".parse().unwrap()];
     let edge = Edge { rate_limit: 0, webhook_allow_private: inside, ..Edge::default() };
-    let node = app.node(edge, Clock::system());
-    crate::ledger::wait_for(&node, |shown| shown.generation == 2);
+    let node = crate::ledger::in_a_new_generation(app, edge);
     let lab = s.lab;
     let new = json!({ "title": "After", "modality": "device", "lab_id": lab });
     s.ada.at(&node).post("/v1/discoveries", new).expect(201);

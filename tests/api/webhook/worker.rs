@@ -1,19 +1,24 @@
-//! The worker that delivers by itself: nobody waits for a slow receiver, and at the end nothing is lost.
-use super::{Received, Receiver, Scene, deliver, scene, states, subscribe};
+//! The worker that delivers by itself: nobody waits for a slow receiver or a silent one, and at the end nothing is lost.
+use super::{Received, Receiver, Scene, deliver, path, scene, states, subscribe};
 use crate::{
     ledger::settled,
-    support::{TestApp, on_both_engines},
+    support::{Actor, Reply, TestApp, on_both_engines},
 };
 use benchside::{app::App, webhook::deliver::keep};
 use serde_json::json;
 use std::{
     collections::BTreeSet,
+    net::TcpListener,
     sync::{Arc, atomic::Ordering, mpsc},
     thread::{JoinHandle, sleep},
     time::{Duration, Instant},
 };
 
-on_both_engines!(a_slow_receiver_holds_up_no_other_and_an_end_loses_nothing);
+on_both_engines!(
+    a_slow_receiver_holds_up_no_other_and_an_end_loses_nothing,
+    a_silent_receiver_is_given_a_rest_that_grows,
+    what_cannot_be_noted_is_not_sent_again_at_once,
+);
 
 const EVENTS: usize = 10;
 
@@ -76,4 +81,61 @@ fn a_slow_receiver_holds_up_no_other_and_an_end_loses_nothing(app: &TestApp) {
     let after = slow.take();
     let both = ids(&before).union(&ids(&after)).cloned().collect::<BTreeSet<_>>();
     assert_eq!(both, sent, "each came, in the end");
+}
+
+/// How often anything of a webhook was tried.
+fn tries(who: &Actor, webhook: &Reply) -> i64 {
+    let page = who.get(&format!("{}/deliveries?limit=200", path(webhook))).expect(200).body;
+    page["data"].as_array().unwrap().iter().map(|d| d["attempts"].as_i64().unwrap()).sum()
+}
+
+/// The most tries since then that have a rest of a second between the first and the second, and twice as long each time.
+fn most_since(began: Instant) -> i64 {
+    i64::from((began.elapsed().as_secs() + 2).ilog2()) + 1
+}
+
+fn ends(app: &TestApp, worker: JoinHandle<()>) {
+    app.app.stopping.store(true, Ordering::Relaxed);
+    app.app.pulse.wake();
+    within(Duration::from_secs(20), "the worker does not end", || worker.is_finished());
+    worker.join().unwrap();
+}
+
+fn a_silent_receiver_is_given_a_rest_that_grows(app: &TestApp) {
+    let s = scene(app);
+    // Nobody listens there any more.
+    let nobody = format!("http://{}/", TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap());
+    let new = json!({ "name": "Silent", "url": nobody, "kinds": ["discovery"] });
+    let silent = s.admin.post("/v1/webhooks", new).expect(201);
+    let heard = subscribe(&s.admin, &s.receiver, json!({ "kinds": ["discovery"] }));
+    for n in 0..EVENTS {
+        s.logs(&format!("Discovery {n}"), json!({}));
+    }
+    let began = Instant::now();
+    let worker = works(app.app.clone().into_inner());
+    let patience = Duration::from_secs(60);
+    let all = vec!["delivered".to_owned(); EVENTS];
+    within(patience, "another receiver waits for the silent one", || states(&s.admin, &heard) == all);
+    within(patience, "it is not tried again", || {
+        let tried = tries(&s.admin, &silent);
+        assert!(tried <= most_since(began), "{tried} tries");
+        tried >= 3
+    });
+    ends(app, worker);
+}
+
+fn what_cannot_be_noted_is_not_sent_again_at_once(app: &TestApp) {
+    let s = scene(app);
+    subscribe(&s.admin, &s.receiver, json!({ "kinds": ["discovery"] }));
+    app.refuse("UPDATE", "webhook_delivery", "NEW.state = 'delivered'");
+    s.logs("Sent again and again", json!({}));
+    let began = Instant::now();
+    let worker = works(app.app.clone().into_inner());
+    let mut sent = 0;
+    within(Duration::from_secs(60), "it is not sent again", || {
+        sent += i64::try_from(s.receiver.take().len()).unwrap();
+        assert!(sent <= most_since(began), "it was sent {sent} times");
+        sent >= 2
+    });
+    ends(app, worker);
 }

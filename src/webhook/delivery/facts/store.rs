@@ -1,21 +1,23 @@
-//! The only SQL of what a webhook asks about records: who keeps them, and which conditions they are about. A finding is about
-//! what its trial is about, a pairing about what its discovery is about, an insight about what the trials of the findings
-//! it cites and the discoveries it names are about.
+//! The only SQL of what a webhook asks about events and records: what was done, who keeps them, and which conditions they
+//! are about. A finding is about what its trial is about, a pairing about what its discovery is about, an insight about what
+//! the trials of the findings it cites and the discoveries it names are about.
 use crate::{
     Result,
     db::{
         Conn,
-        schema::{citation, discovery, event, finding, insight, insight_discovery, organization, pairing, trial},
+        schema::{
+            citation, discovery, event, finding, insight, insight_discovery, log_leaf, organization, pairing, trial,
+        },
     },
     id::{
         AnyId, DiscoveryId, DiscoveryMark, FindingId, FindingMark, Id, InsightId, OrganizationId, PairingId,
         PairingMark, TrialId, TrialMark,
     },
     value::terms_of,
-    vocabulary::RecordKind,
+    vocabulary::{Action, RecordKind},
 };
 use diesel::prelude::*;
-use std::collections::HashMap;
+use std::{collections::HashMap, ops::Range};
 use uuid::Uuid;
 
 /// Of a record: its steward and its [terms](terms_of).
@@ -37,6 +39,21 @@ pub fn records(conn: &mut Conn, events: &[i64]) -> Result<HashMap<i64, (RecordKi
         .select((event::enqueued, event::record_kind, event::record_id))
         .load(conn)?;
     Ok(rows.into_iter().map(|(number, kind, id)| (number, (kind, id.0))).collect())
+}
+
+/// What the events between two positions of the log did: where they stand, to a record of which kind, and what. The caller sees
+/// to it that there are not too many.
+///
+/// # Errors
+/// What the database says.
+pub fn done_between(conn: &mut Conn, generation: i64, positions: Range<i64>) -> Result<Vec<(i64, RecordKind, Action)>> {
+    let done = log_leaf::table
+        .inner_join(event::table.on(log_leaf::enqueued.eq(event::enqueued.nullable())))
+        .filter(log_leaf::generation.eq(generation))
+        .filter(log_leaf::position.ge(positions.start))
+        .filter(log_leaf::position.lt(positions.end))
+        .select((log_leaf::position, event::record_kind, event::action));
+    Ok(done.load(conn)?)
 }
 
 /// What is to be known of some records, in a fixed number of queries.

@@ -2,15 +2,17 @@
 //!
 //! Every node may; a webhook is taken for a while by one of them, and what it notes holds only as long as it still has it. No
 //! lock and no transaction is held while a receiver is waited for. A node that ends between sending and noting leaves the
-//! delivery waiting, so that it is sent again.
+//! delivery waiting, so that it is sent again. A receiver that does not answer is given a rest: it holds up no other.
+mod letter;
+mod rest;
+
 use super::{
     change::reader,
     delivery::{
-        self, Delivery,
+        self, Delivery, DeliveryError,
         store::{self, Claim},
     },
     reach::Reach,
-    secret,
     send::{Letter, Outcome, Sender},
 };
 use crate::{
@@ -18,22 +20,18 @@ use crate::{
     app::App,
     db::{Conn, columns::Time},
     id::{AnyId, WebhookId},
-    ledger::{
-        feed::{self, CloudEvent},
-        log,
-        pulse::Published,
-    },
+    ledger::pulse::Published,
     vocabulary::{DeliveryState, WebhookState},
 };
-use base64::{Engine, engine::general_purpose::STANDARD};
 use futures_util::{
     StreamExt,
     future::{Either, pending, select},
     stream::{self, FuturesUnordered},
 };
 use ipnet::IpNet;
+use letter::Next;
 use prometheus::{IntCounterVec, IntGaugeVec, Opts, core::Collector};
-use serde::Serialize;
+use rest::Rests;
 use std::{
     collections::HashSet,
     panic::{AssertUnwindSafe, catch_unwind},
@@ -45,13 +43,13 @@ use std::{
     time::Duration,
 };
 use tokio::{
-    sync::oneshot,
+    sync::{Semaphore, oneshot},
     time::{sleep, timeout},
 };
 
 /// Receivers that are waited for at once.
 const THREADS: usize = 32;
-/// Of one webhook.
+/// Of one webhook that answers.
 const AT_ONCE: usize = 4;
 /// Deliveries that are taken up at once.
 const BATCH: usize = 64;
@@ -59,6 +57,9 @@ const BATCH: usize = 64;
 const REST: Duration = Duration::from_millis(200);
 /// How long at most: then something may be due again.
 const LONGEST_REST: Duration = Duration::from_secs(1);
+/// After which pauses what was sent is tried to be noted again: what is not noted is sent again.
+const NOTED_AGAIN_AFTER: [Duration; 3] =
+    [Duration::from_millis(100), Duration::from_millis(500), Duration::from_secs(2)];
 /// How often what waits is counted.
 const COUNTED_EVERY: Duration = Duration::from_secs(15);
 
@@ -71,6 +72,9 @@ pub struct Postman {
     jobs: async_channel::Sender<Job>,
     work: async_channel::Receiver<Job>,
     begun: Once,
+    /// One for each thread.
+    free: Semaphore,
+    rests: Rests,
     tries: IntCounterVec,
     waiting: IntGaugeVec,
 }
@@ -90,6 +94,8 @@ impl Postman {
             jobs,
             work,
             begun: Once::new(),
+            free: Semaphore::new(THREADS),
+            rests: Rests::default(),
             tries: IntCounterVec::new(tries, &["outcome"])?,
             waiting: IntGaugeVec::new(waiting, &["state"])?,
         })
@@ -105,7 +111,7 @@ impl Postman {
         vec![Box::new(self.tries.clone()), Box::new(self.waiting.clone())]
     }
 
-    /// Sends a letter, once a thread is free.
+    /// Sends a letter; the caller has seen to it that a thread is free.
     async fn send(&self, letter: Letter) -> Result<Outcome> {
         self.begun.call_once(|| self.begin());
         let (answer, answered) = oneshot::channel();
@@ -136,15 +142,6 @@ impl Postman {
     }
 }
 
-/// An event as it is sent: with the checkpoint that proves it, base64 of the signed note (CloudEvents forbids its line ends
-/// in strings).
-#[derive(Serialize)]
-struct Sent<'a> {
-    #[serde(flatten)]
-    event: &'a CloudEvent,
-    checkpoint: String,
-}
-
 /// Delivers until it is dropped or the service is to stop; then it ends with what is on its way.
 pub async fn keep(app: &App) {
     let (mut running, mut busy) = (FuturesUnordered::new(), HashSet::new());
@@ -154,7 +151,9 @@ pub async fn keep(app: &App) {
         while !app.stopping.load(Ordering::Relaxed) {
             match with_work(app).await {
                 Ok(found) => {
-                    for id in found.into_iter().filter(|id| busy.insert(*id)).collect::<Vec<_>>() {
+                    let (rests, at) = (&app.postman.rests, app.clock.now());
+                    let free = found.into_iter().filter(|id| !rests.hold(*id, at) && busy.insert(*id));
+                    for id in free.collect::<Vec<_>>() {
                         running.push(async move { (id, serve(app, id).await) });
                     }
                 }
@@ -177,7 +176,11 @@ pub async fn keep(app: &App) {
                     Either::Left(_) => break,
                     Either::Right(((id, served), _)) => {
                         busy.remove(&id);
-                        served.err().iter().for_each(tell);
+                        if let Err(error) = served {
+                            // What cannot be noted, or not even be looked at, is not tried again at once.
+                            app.postman.rests.begin(id, app.clock.now());
+                            tell(&error);
+                        }
                     }
                 }
             }
@@ -210,7 +213,7 @@ async fn count_now_and_then(app: &App) {
     }
 }
 
-/// Delivers everything that can be delivered now; answers the number of tries.
+/// Delivers everything that can be delivered now, also of webhooks that rest; answers the number of tries.
 ///
 /// # Errors
 /// What the store says.
@@ -231,37 +234,66 @@ async fn with_work(app: &App) -> Result<Vec<WebhookId>> {
         if webhooks.is_empty() {
             return Ok(Vec::new());
         }
-        let places = store::places(conn, &webhooks.iter().map(|w| w.id).collect::<Vec<_>>())?;
-        let due = store::with_due(conn, at)?;
-        let mut found = Vec::new();
-        for webhook in webhooks {
-            let Some(place) = places.get(&webhook.id) else { continue };
-            if due.contains(&webhook.id) || store::is_behind(conn, &webhook, *place, &shown)? {
-                found.push(webhook.id);
-            }
-        }
-        Ok(found)
+        let (due, behind) = (store::with_due(conn, at)?, store::behind(conn, &webhooks, &shown)?);
+        let ids = webhooks.iter().map(|webhook| webhook.id);
+        Ok(ids.filter(|id| due.contains(id) || behind.contains(id)).collect::<Vec<_>>())
     });
     found.await
 }
 
-/// One webhook, until nothing of it can be delivered now.
+/// What came of the tries that are made together.
+#[derive(Default)]
+struct Together {
+    /// No other is begun.
+    stop: AtomicBool,
+    /// One was answered, however.
+    answered: AtomicBool,
+    /// One was not answered at all.
+    silent: AtomicBool,
+}
+
+impl Together {
+    fn stop(&self) {
+        self.stop.store(true, Ordering::Relaxed);
+    }
+    fn is_over(&self, app: &App) -> bool {
+        self.stop.load(Ordering::Relaxed) || app.stopping.load(Ordering::Relaxed)
+    }
+    fn hear(&self, outcome: Outcome) {
+        if outcome.status.is_some() {
+            self.answered.store(true, Ordering::Relaxed);
+        } else {
+            self.silent.store(true, Ordering::Relaxed);
+            self.stop();
+        }
+    }
+}
+
+/// One webhook, until nothing of it can be delivered now. It begins with one delivery: only to a receiver that has just
+/// answered several are sent at once, so that a silent one has a single thread wait for it.
 async fn serve(app: &App, id: WebhookId) -> Result<usize> {
-    let mut tries = 0;
+    let (mut tries, mut most) = (0, 1);
     loop {
         let (shown, at, me) = (app.pulse.latest()?, app.clock.now(), app.postman.me);
         let taken = app.db.write(move |conn| take_up(conn, id, me, &shown, at));
-        let Some((claim, due, more)) = taken.await? else { return Ok(tries) };
+        let Some((claim, mut due, more)) = taken.await? else { return Ok(tries) };
         if due.is_empty() && more {
             continue;
         }
-        let stop = AtomicBool::new(false);
+        due.truncate(most);
+        let together = Together::default();
         let sent: Vec<Result<bool>> =
-            stream::iter(due).map(|one| deliver(app, claim, one, &stop)).buffer_unordered(AT_ONCE).collect().await;
+            stream::iter(due).map(|one| deliver(app, claim, one, &together)).buffer_unordered(AT_ONCE).collect().await;
         for one in sent {
             tries += usize::from(one?);
         }
-        if stop.load(Ordering::Relaxed) || app.stopping.load(Ordering::Relaxed) {
+        if together.silent.load(Ordering::Relaxed) {
+            app.postman.rests.begin(id, app.clock.now());
+        } else if together.answered.load(Ordering::Relaxed) {
+            app.postman.rests.end(id);
+            most = BATCH;
+        }
+        if together.is_over(app) {
             app.db.write(move |conn| store::release(conn, claim)).await?;
             return Ok(tries);
         }
@@ -295,78 +327,90 @@ fn take_up(
     Ok(Some((claim, due, more)))
 }
 
-/// What is to be done with a delivery now.
-enum Next {
-    Send(Letter),
-    /// Its owner may not see it any more.
-    LeaveOut,
-    /// The webhook or its owner is not at work, or this node has not seen the event's place yet.
-    Wait,
+/// Tries one delivery and notes what came of it; answers whether it was tried. After one that got no answer, or that could
+/// not be noted, no other is begun.
+async fn deliver(app: &App, claim: Claim, one: Delivery, together: &Together) -> Result<bool> {
+    let noted = match tried(app, claim, one, together).await {
+        Ok(None) => return Ok(false),
+        Ok(Some(tried)) => note(app, claim, &tried).await,
+        Err(error) => Err(error),
+    };
+    if !matches!(noted, Ok(true)) {
+        together.stop();
+    }
+    noted.map(|_| true)
 }
 
-/// Tries one delivery and notes what came of it; answers whether it was tried. After one that got no answer no other is
-/// begun: the receiver is given a rest.
-async fn deliver(app: &App, claim: Claim, one: Delivery, stop: &AtomicBool) -> Result<bool> {
-    if stop.load(Ordering::Relaxed) || app.stopping.load(Ordering::Relaxed) {
-        return Ok(false);
+/// Tries one delivery once a thread is free for it: a letter that waited would be old, and so would be what was asked before
+/// it was written.
+async fn tried(app: &App, claim: Claim, one: Delivery, together: &Together) -> Result<Option<Delivery>> {
+    let _free = app.postman.free.acquire().await.map_err(|_| Error::Closed)?;
+    if together.is_over(app) {
+        return Ok(None);
     }
-    let (shown, at, enqueued) = (app.pulse.latest()?, app.clock.now(), one.enqueued);
-    let next = app.db.read(move |conn| next(conn, claim.webhook, enqueued, &shown, at)).await?;
-    let (noted, word) = match next {
+    let (tried, word) = match next(app, claim, one.enqueued).await? {
         Next::Wait => {
-            stop.store(true, Ordering::Relaxed);
-            return Ok(false);
+            together.stop();
+            return Ok(None);
         }
-        Next::LeaveOut => (one.left_out(at), "skipped"),
-        Next::Send(letter) => {
-            let outcome = app.postman.send(letter).await?;
-            if outcome.status.is_none() {
-                stop.store(true, Ordering::Relaxed);
+        Next::LeaveOut => (one.left_out(app.clock.now()), "skipped"),
+        Next::Fail => after(one, Outcome::none(DeliveryError::Internal), app.clock.now()),
+        Next::Send(letter) => match app.postman.send(letter).await {
+            Ok(outcome) => {
+                together.hear(outcome);
+                after(one, outcome, app.clock.now())
             }
-            after(one, outcome, app.clock.now())
-        }
+            Err(Error::Panicked) => after(one, Outcome::none(DeliveryError::Internal), app.clock.now()),
+            Err(error) => return Err(error),
+        },
     };
     app.postman.tries.with_label_values(&[word]).inc();
-    let held = app.db.write(move |conn| {
-        let held = store::renew(conn, claim)?;
-        if held {
-            store::note(conn, &noted)?;
-        }
-        Ok(held)
-    });
-    if !held.await? {
-        stop.store(true, Ordering::Relaxed);
+    Ok(Some(tried))
+}
+
+/// What is to be done with a delivery now. Nothing is sent unless this node has the webhook for longer than that takes.
+async fn next(app: &App, claim: Claim, enqueued: i64) -> Result<Next> {
+    let held = app.db.read(move |conn| store::holds(conn, claim)).await?
+        || app.db.write(move |conn| store::renew(conn, claim)).await?;
+    if !held {
+        return Ok(Next::Wait);
     }
-    Ok(true)
+    let (shown, at) = (app.pulse.latest()?, app.clock.now());
+    match app.db.read(move |conn| letter::next(conn, claim.webhook, enqueued, &shown, at)).await {
+        Err(error @ (Error::Internal(_) | Error::Panicked)) => {
+            tell(&error);
+            Ok(Next::Fail)
+        }
+        next => next,
+    }
+}
+
+/// Notes what came of a try, if need be again; false where another node has the webhook meanwhile.
+async fn note(app: &App, claim: Claim, tried: &Delivery) -> Result<bool> {
+    let mut pauses = NOTED_AGAIN_AFTER.iter();
+    loop {
+        let tried = tried.clone();
+        let noted = app.db.write(move |conn| {
+            let held = store::renew(conn, claim)?;
+            if held {
+                store::note(conn, &tried)?;
+            }
+            Ok(held)
+        });
+        match (noted.await, pauses.next()) {
+            (Err(error), Some(pause)) if !matches!(error, Error::Closed) => sleep(*pause).await,
+            (noted, _) => return noted,
+        }
+    }
 }
 
 fn after(one: Delivery, outcome: Outcome, at: Time) -> (Delivery, &'static str) {
     match (outcome.error, outcome.status) {
         (None, Some(status)) => (one.taken(status, at), "delivered"),
         (error, status) => {
-            let error = error.unwrap_or(delivery::DeliveryError::BadAnswer);
-            let failed = one.failed(status, error, at, fastrand::f64());
+            let failed = one.failed(status, error.unwrap_or(DeliveryError::BadAnswer), at, fastrand::f64());
             let word = if failed.state == DeliveryState::Parked { "parked" } else { "failed" };
             (failed, word)
         }
     }
-}
-
-fn next(conn: &mut Conn, id: WebhookId, enqueued: i64, shown: &Published, at: Time) -> Result<Next> {
-    let webhook = super::store::load(conn, id)?;
-    if webhook.state != WebhookState::Enabled {
-        return Ok(Next::Wait);
-    }
-    let Some(owner) = reader(conn, webhook.owner_id, at)? else { return Ok(Next::Wait) };
-    let position = log::positions(conn, shown.generation, &[enqueued])?.remove(&enqueued);
-    if position.and_then(|p| u64::try_from(p).ok()).is_none_or(|index| index >= shown.size) {
-        return Ok(Next::Wait);
-    }
-    let Some(event) = feed::told(conn, &owner, shown, &[enqueued])?.pop() else { return Ok(Next::LeaveOut) };
-    let sent = Sent { event: &event, checkpoint: STANDARD.encode(&shown.note) };
-    let body = serde_json::to_vec(&sent).map_err(|e| Error::Internal(e.to_string()))?;
-    let (id, timestamp) = (event.id.to_string(), at.utc().timestamp());
-    let secrets = super::store::secrets(conn, webhook.id, at)?;
-    let signature = secret::signatures(&secrets, &id, timestamp, &body);
-    Ok(Next::Send(Letter { url: webhook.url, id, timestamp, signature, body }))
 }
