@@ -1,5 +1,5 @@
 //! The use cases of recalls: raise, acknowledge.
-use super::{Recall, RecallCause, flagged::Flagged, store};
+use super::{FlaggedKind, Recall, RecallCause, flagged::Flagged, store};
 use crate::{
     Error, Result,
     auth::{
@@ -10,7 +10,7 @@ use crate::{
     error::Code,
     fault::{Faults, Reason},
     finding::Finding,
-    id::{FindingId, RecallId},
+    id::{AnyId, DiscoveryId, FindingId, RecallId},
     ledger::{Change, Context},
     vocabulary::Action,
 };
@@ -35,23 +35,45 @@ pub struct Acknowledgement {
 /// What the database says.
 pub fn raise(conn: &mut Conn, context: &Context, finding: &Finding, cause: RecallCause) -> Result<()> {
     for (kind, id) in store::led_to(conn, finding.id)?.records() {
-        let mut record = Flagged::take(conn, kind, id)?;
-        record.recalled_at().get_or_insert(context.at);
-        record.record(conn, context, change(Action::Recalled, finding.id, cause))?;
-        let recall = Recall {
-            id: RecallId::fresh(),
-            finding_id: finding.id,
-            cause,
-            record_kind: kind,
-            record_id: id,
-            raised_at: context.at,
-            acknowledged_at: None,
-            acknowledged_by: None,
-            note: None,
-        };
-        store::insert(conn, &recall)?;
+        flag(conn, context, finding.id, cause, kind, id)?;
     }
     Ok(())
+}
+
+/// Flags a discovery that an insight causes after findings that it cites were taken away. The caller holds their rows.
+///
+/// # Errors
+/// What the database says.
+pub fn reach(conn: &mut Conn, context: &Context, findings: &[FindingId], discovery: DiscoveryId) -> Result<()> {
+    for (finding, cause) in store::taken_away(conn, findings, discovery)? {
+        flag(conn, context, finding, cause, FlaggedKind::Discovery, discovery.any())?;
+    }
+    Ok(())
+}
+
+fn flag(
+    conn: &mut Conn,
+    context: &Context,
+    finding: FindingId,
+    cause: RecallCause,
+    kind: FlaggedKind,
+    id: AnyId,
+) -> Result<()> {
+    let mut record = Flagged::take(conn, kind, id)?;
+    record.recalled_at().get_or_insert(context.at);
+    record.record(conn, context, change(Action::Recalled, finding, cause))?;
+    let recall = Recall {
+        id: RecallId::fresh(),
+        finding_id: finding,
+        cause,
+        record_kind: kind,
+        record_id: id,
+        raised_at: context.at,
+        acknowledged_at: None,
+        acknowledged_by: None,
+        note: None,
+    };
+    store::insert(conn, &recall)
 }
 
 /// Answers for a recall; with its last one the record is no longer recalled.

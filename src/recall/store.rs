@@ -1,14 +1,15 @@
 //! The only SQL of recalls.
-use super::{FlaggedKind, LedTo, Recall, RecallState};
+use super::{FlaggedKind, LedTo, Recall, RecallCause, RecallState};
 use crate::{
     Result,
     auth::{policy::Principal, scope::Access},
     db::{
         Conn, MultiBackend, Sees,
         columns::Time,
-        schema::{citation, discovery, discovery_return, insight, recall},
+        schema::{citation, discovery, discovery_return, finding, insight, recall},
     },
     discovery::store as discoveries,
+    finding::{RETRACTED, SUPERSEDED},
     http::page::{Page, keyset},
     id::{AnyId, DiscoveryId, FindingId, InsightId, PersonId, RecallId},
     insight::store as insights,
@@ -124,6 +125,27 @@ pub fn led_to(conn: &mut Conn, finding: FindingId) -> Result<LedTo> {
     discoveries.extend(refined.into_iter().flatten());
     discoveries.extend(returned.load::<DiscoveryId>(conn)?);
     Ok(LedTo { insights: insights.into_iter().collect(), discoveries: discoveries.into_iter().collect() })
+}
+
+/// Which of these findings were retracted or superseded and do not flag this discovery yet, in the order of ids.
+///
+/// # Errors
+/// What the database says.
+pub fn taken_away(
+    conn: &mut Conn,
+    findings: &[FindingId],
+    discovery: DiscoveryId,
+) -> Result<Vec<(FindingId, RecallCause)>> {
+    let known = recall::table.filter(recall::record_id.eq(discovery.any())).select(recall::finding_id);
+    let gone: Vec<(FindingId, String)> = finding::table
+        .filter(finding::id.eq_any(findings.to_vec()))
+        .filter(finding::state.eq_any([RETRACTED, SUPERSEDED]))
+        .filter(finding::id.ne_all(known))
+        .order(finding::id)
+        .select((finding::id, finding::state))
+        .load(conn)?;
+    let cause = |state: &str| if state == RETRACTED { RecallCause::Retracted } else { RecallCause::Superseded };
+    Ok(gone.into_iter().map(|(id, state)| (id, cause(&state))).collect())
 }
 
 /// Keeps a new recall.

@@ -3,13 +3,15 @@ use crate::{
     ledger::{settled, sound},
     support::{Actor, TestApp, on_both_engines},
 };
-use benchside::{id::OrganizationId, vocabulary::Role};
+use benchside::{app::Clock, http::edge::Edge, id::OrganizationId, vocabulary::Role};
 use serde_json::{Value, json};
 
 on_both_engines!(
     a_retracted_finding_reaches_three_owners_and_leaves_only_when_acknowledged,
     superseding_recalls_as_retracting_does,
     a_return_to_the_bench_is_reached_too,
+    what_was_sent_back_before_there_were_recalls_is_reached,
+    what_an_insight_causes_later_is_reached,
     a_recall_is_acknowledged_by_whose_record_it_is,
     a_finding_that_one_may_not_see_is_not_named,
     a_recall_goes_with_the_record,
@@ -149,7 +151,16 @@ fn superseding_recalls_as_retracting_does(app: &TestApp) {
     sound(app);
 }
 
-fn a_return_to_the_bench_is_reached_too(app: &TestApp) {
+/// A finding for which one discovery was sent back to the bench and another was refined, and whose they are.
+struct SentBack {
+    ward: Ward,
+    bea: Actor,
+    finding: String,
+    returned: String,
+    refined: String,
+}
+
+fn sent_back(app: &TestApp) -> SentBack {
     let w = ward(app);
     let admin = app.administrator("Admin");
     let bea = app.scientist("Bea Second", w.lab);
@@ -170,15 +181,76 @@ fn a_return_to_the_bench_is_reached_too(app: &TestApp) {
     w.kim.moves(&format!("/v1/insights/{insight}"), json!({ "to": "submitted" })).expect(201);
     w.answers(&insight, json!({ "to": "resolved", "outcome": "refined_discovery", "discovery_id": refined }));
     bea.moves(&path, json!({ "to": "validated", "reason": "Not in slow ones", "insight_id": insight })).expect(201);
+    SentBack { ward: w, bea, finding, returned, refined }
+}
+
+/// The records of the open recalls, in order.
+fn recalled(who: &Actor) -> Vec<String> {
+    let mut found: Vec<_> = open(who).iter().map(|r| r["record"]["id"].as_str().unwrap().to_owned()).collect();
+    found.sort_unstable();
+    found
+}
+
+fn a_return_to_the_bench_is_reached_too(app: &TestApp) {
+    let SentBack { ward, bea, finding, returned, refined } = sent_back(app);
+    let path = format!("/v1/discoveries/{returned}");
     let ends = json!({ "to": "discontinued", "stop_reason": "negative" });
     bea.signs(&path, "discontinuation", ends).expect(201);
-    w.retracts(&finding);
-    let mut found: Vec<_> = open(&bea).iter().map(|r| r["record"]["id"].as_str().unwrap().to_owned()).collect();
-    found.sort_unstable();
+    ward.retracts(&finding);
     let mut expected = [returned.clone(), refined];
     expected.sort_unstable();
-    assert_eq!(found, expected, "in whatever state they are");
+    assert_eq!(recalled(&bea), expected, "in whatever state they are");
     assert_eq!(bea.get(&path).expect(200).body["stage"], "discontinued");
+    settled(app);
+    sound(app);
+}
+
+/// A database from before there were recalls is brought up to date with its records in it.
+fn what_was_sent_back_before_there_were_recalls_is_reached(app: &TestApp) {
+    use benchside::db::{Conn, Purpose};
+    use diesel_migrations::{FileBasedMigrations, MigrationHarness};
+    let SentBack { mut ward, bea, finding, returned, refined } = sent_back(app);
+    settled(app);
+    app.app.db.close();
+    let mut conn = Conn::open(&app.url.parse().unwrap(), Purpose::Write).unwrap();
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations").join(conn.engine());
+    let steps = || FileBasedMigrations::from_path(&folder).unwrap();
+    let names = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name());
+    let newer_than_webhooks = names.filter(|name| *name > *"0006").count();
+    for _ in 0..newer_than_webhooks {
+        match &mut conn {
+            #[cfg(feature = "postgres")]
+            Conn::Pg(c) => drop(c.revert_last_migration(steps()).unwrap()),
+            Conn::Sqlite(c) => drop(c.revert_last_migration(steps()).unwrap()),
+        }
+    }
+    drop(conn);
+    let node = app.node(Edge { rate_limit: 0, ..Edge::default() }, Clock::system());
+    ward.kim = ward.kim.at(&node);
+    ward.retracts(&finding);
+    let mut expected = [returned, refined];
+    expected.sort_unstable();
+    assert_eq!(recalled(&bea.at(&node)), expected);
+}
+
+/// What an insight causes after the finding was taken away stands on it no less.
+fn what_an_insight_causes_later_is_reached(app: &TestApp) {
+    let w = ward(app);
+    let new = json!({ "title": "Refined", "modality": "biologic", "lab_id": w.lab });
+    let refined = w.ada.post("/v1/discoveries", new).expect(201).id();
+    let finding = w.finds(None);
+    let asked: Vec<String> = (0..3).map(|_| w.asks(&w.kim, &[&finding])).collect();
+    w.finds(Some(&finding));
+    let spawned = w.spawns(&asked[0]);
+    for insight in &asked[1..] {
+        w.answers(insight, json!({ "to": "resolved", "outcome": "refined_discovery", "discovery_id": refined }));
+    }
+    let mut expected = [spawned, refined];
+    expected.sort_unstable();
+    assert_eq!(recalled(&w.ada), expected, "each once");
+    for id in expected {
+        assert!(w.ada.get(&format!("/v1/discoveries/{id}")).expect(200).body["recalled_at"].is_string());
+    }
     settled(app);
     sound(app);
 }

@@ -11,7 +11,7 @@ use crate::{
     insight::{ACKNOWLEDGED, Insight, RESOLVED, SUBMITTED, days_to_answer, discovery_member, members_taken, store},
     ledger::{Change, Context, record_change},
     lifecycle::{Actor, Facts, Lifecycle, builtin, facts},
-    person,
+    person, recall,
     transition::{Movable, Order, Passed, Situation},
     vocabulary::{Outcome, RecordKind},
 };
@@ -132,6 +132,7 @@ impl Insight {
         };
         if let Some(discovery) = caused {
             change.extra.insert("discovery_id".into(), json!(discovery));
+            recall::change::reach(conn, context, &self.findings, discovery)?;
         }
         Ok(())
     }
