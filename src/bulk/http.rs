@@ -7,7 +7,7 @@ use crate::{
         policy::{Move, Principal},
         scope::Access,
     },
-    db::Conn,
+    db::{Conn, hold_all_rows},
     discovery::Discovery,
     fault::{self, Bounded, Faults},
     finding::Finding,
@@ -83,6 +83,7 @@ async fn make_transitions(who: Guard<Move>, request: HttpRequest, body: Body) ->
     let right = right(&checked);
     let made = who
         .repeatable(&request, &body, move |conn, who, context| {
+            hold_in_order(conn, &batch)?;
             run(conn, &batch, &path, context.request, |conn, index, item| {
                 make_one(conn, who, context, item, checked.get(&index).map(|(_, checked)| *checked))
             })
@@ -118,6 +119,26 @@ async fn check_signatures(who: &Guard<Move>, request: &HttpRequest, batch: &Batc
         }
     }
     Ok(checked)
+}
+
+/// Holds the records that are to move in one order for all requests, so that of two none waits for the other in a circle:
+/// what a finding leads to after the finding, as everywhere.
+fn hold_in_order(conn: &mut Conn, batch: &Batch) -> Result<()> {
+    const ORDER: [RecordKind; 5] =
+        [RecordKind::Trial, RecordKind::Finding, RecordKind::Insight, RecordKind::Discovery, RecordKind::Pairing];
+    let named = |item: &Value| {
+        let record = item.get("record")?;
+        Some((record.get("kind")?.as_str()?.to_owned(), record.get("id")?.as_str()?.parse::<uuid::Uuid>().ok()?))
+    };
+    let named: Vec<_> = batch.items.0.iter().filter_map(named).collect();
+    for kind in ORDER {
+        let ids: Vec<_> = named.iter().filter(|(named, _)| named == kind.as_str()).map(|(_, id)| *id).collect();
+        if !ids.is_empty() {
+            let select = format!("SELECT 1 FROM {kind} WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE");
+            hold_all_rows(conn, &select, &ids)?;
+        }
+    }
+    Ok(())
 }
 
 fn make_one(

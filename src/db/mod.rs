@@ -20,7 +20,7 @@ pub use conn::{Address, Conn, MultiBackend, Purpose};
 pub use finders::{Sees, any_of, containing, index_shares};
 pub(crate) use finders::{finders, seen_by_visibility};
 pub use seal::Seal;
-pub use turn::{attempt, clock_seconds, hold_rows, impatiently, take_turn};
+pub use turn::{attempt, clock_seconds, hold_all_rows, hold_rows, impatiently, take_turn};
 
 use crate::{Error, Result};
 use lane::{Lane, Mode};

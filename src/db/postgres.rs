@@ -102,7 +102,8 @@ impl Worker {
 /// What the caller hears: a connection that was lost before the commit took its transaction along, so nothing was done.
 fn told(e: Error) -> Error {
     match e {
-        Error::Database(_) if e.lost_connection() => Error::Overloaded,
+        // Where transactions stood in each other's way to the last attempt, nothing was done either.
+        Error::Database(_) if e.lost_connection() || e.wants_retry() => Error::Overloaded,
         e => e,
     }
 }

@@ -80,6 +80,29 @@ pub fn hold_rows(conn: &mut Conn, select_for_share: &'static str, id: uuid::Uuid
     }
 }
 
+/// As [`hold_rows`], of many rows of one table at once; the statement says in which order.
+///
+/// # Errors
+/// What the database says.
+pub fn hold_all_rows(conn: &mut Conn, select_in_order: &str, ids: &[uuid::Uuid]) -> Result<()> {
+    // Engine-specific: SQLite has one writer, so nothing changes meanwhile.
+    match conn {
+        #[cfg(feature = "postgres")]
+        Conn::Pg(c) => {
+            use diesel::{
+                RunQueryDsl, sql_query,
+                sql_types::{Array, Uuid},
+            };
+            sql_query(select_in_order).bind::<Array<Uuid>, _>(ids).execute(c)?;
+            Ok(())
+        }
+        Conn::Sqlite(_) => {
+            let _ = (select_in_order, ids);
+            Ok(())
+        }
+    }
+}
+
 /// The database's clock, in whole seconds since 1970: what nodes whose own clocks differ agree on.
 ///
 /// # Errors
