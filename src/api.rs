@@ -6,7 +6,7 @@ use crate::{
     error::Code,
     finding, history,
     http::{
-        accept::Offers,
+        accept::{self, Offers},
         connection::{self, Patience, Timed},
         cors, document, limit,
         metrics::{self, Metrics},
@@ -176,6 +176,7 @@ pub fn server(app: web::Data<App>, listener: TcpListener, workers: usize) -> Res
             .wrap(from_fn(metrics::layer))
             .wrap(from_fn(problem::layer))
             .wrap(Compress::default())
+            .wrap(from_fn(accept::encodings))
             .wrap(tracing_actix_web::TracingLogger::default())
             .wrap(from_fn(connection::layer));
         let draining = draining.clone();

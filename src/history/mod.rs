@@ -70,9 +70,9 @@ pub struct MovedRecord {
     pub kind: RecordKind,
     /// Its id.
     pub id: Uuid,
-    /// Its code.
+    /// Its code; null where the version that says it was erased.
     #[schema(max_length = 30, example = "D-17")]
-    pub code: String,
+    pub code: Option<String>,
     /// Its version after the move.
     #[schema(minimum = 1, example = 4)]
     pub version: i64,

@@ -283,12 +283,7 @@ fn views(conn: &mut Conn, who: &Principal, events: Vec<Event>) -> Result<Vec<Tra
         .into_iter()
         .map(|event| TransitionView {
             id: event.id,
-            record: MovedRecord {
-                kind: event.kind,
-                id: event.record,
-                code: event.code().unwrap_or_default(),
-                version: event.version,
-            },
+            record: MovedRecord { kind: event.kind, id: event.record, code: event.code(), version: event.version },
             reason: event.text("reason"),
             stop_reason: event.text("stop_reason").and_then(|code| code.parse().ok()),
             insight: event

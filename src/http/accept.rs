@@ -3,7 +3,10 @@
 use crate::{Error, Result, error::Code};
 use actix_web::{
     HttpRequest,
+    body::MessageBody,
+    dev::{ServiceRequest, ServiceResponse},
     http::header::{self, Accept, Header, Quality},
+    middleware::Next,
     web,
 };
 use serde_json::{Map, Value};
@@ -72,10 +75,35 @@ pub fn check(request: &HttpRequest) -> Result<()> {
     }
 }
 
-/// Whether the caller asks for a media type by its name.
+/// Whether the caller asks for a media type by its name, and would not rather have JSON.
 pub fn names(request: &HttpRequest, media: &str) -> bool {
-    let accept = request.headers().get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    accept.split(',').any(|range| range.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case(media))
+    let Ok(accept) = Accept::parse(request) else { return false };
+    let quality = |media: &str| {
+        let named = accept.iter().filter(|range| range.item.essence_str().eq_ignore_ascii_case(media));
+        named.map(|range| range.quality).max().unwrap_or(Quality::ZERO)
+    };
+    quality(media) > Quality::ZERO && quality(media) >= quality("application/json")
+}
+
+/// The layer around compression: whoever takes no coding at all, not even none, gets none. RFC 9110, 12.5.3, allows that, and
+/// the compressing layer would answer by itself, past every rule of ours.
+///
+/// # Errors
+/// None of its own.
+pub async fn encodings(
+    mut request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
+    let refuses = |range: &str| {
+        let (coding, rest) = range.split_once(';').unwrap_or((range, ""));
+        let quality = rest.trim().strip_prefix("q=").and_then(|q| q.trim().parse().ok());
+        ["identity", "*"].contains(&coding.trim()) && quality == Some(0.0_f32)
+    };
+    let asked = request.headers().get(header::ACCEPT_ENCODING).and_then(|value| value.to_str().ok());
+    if asked.is_some_and(|asked| asked.split(',').any(refuses)) {
+        request.headers_mut().remove(header::ACCEPT_ENCODING);
+    }
+    next.call(request).await
 }
 
 /// The pattern of a route as the document writes it: `{number:.*}` is `{number}`.
@@ -106,6 +134,23 @@ fn takes(accept: &Accept, media: &str) -> bool {
 mod tests {
     use super::*;
     use actix_web::test::TestRequest;
+
+    #[test]
+    fn a_media_type_is_named_unless_it_is_refused_or_json_is_liked_better() {
+        for (header, expected) in [
+            ("text/csv", true),
+            ("Text/CSV;q=0.5", true),
+            ("application/json, text/csv", true),
+            ("application/json, text/csv;q=0.1", false),
+            ("text/csv;q=0", false),
+            ("text/csv;q=0, application/json", false),
+            ("text/*", false),
+            ("*/*", false),
+        ] {
+            let request = TestRequest::default().insert_header((header::ACCEPT, header)).to_http_request();
+            assert_eq!(names(&request, "text/csv"), expected, "{header}");
+        }
+    }
 
     fn taken(header: &str, media: &str) -> bool {
         let request = TestRequest::default().insert_header(("accept", header)).to_http_request();

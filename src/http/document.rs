@@ -183,7 +183,7 @@ fn problems(path: &str, method: &str, operation: &Map<String, Value>) -> BTreeSe
         statuses.insert(Code::SignInFailed.status());
         statuses.remove(&Code::UnknownParameter.status());
     }
-    if path == "/v1/events" {
+    if path == "/v1/events" || operation["operationId"] == "mark_notifications" {
         statuses.insert(Code::FeedReset.status());
     }
     if path.ends_with("/{id}") && takes(operation, "query", Some(AS_OF)) {

@@ -18,6 +18,9 @@ use uuid::Uuid;
 #[derive(Debug, Clone, Copy)]
 pub struct RequestId(pub Uuid);
 
+/// As much of a path as a problem repeats, in characters.
+const LONGEST_INSTANCE: usize = 2000;
+
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 impl RequestId {
@@ -69,7 +72,8 @@ fn problem_of(response: &ServiceResponse<BoxBody>, id: Uuid) -> Option<Value> {
         },
         None => return None,
     };
-    problem.insert("instance".into(), json!(response.request().path()));
+    let instance: String = response.request().path().chars().take(LONGEST_INSTANCE).collect();
+    problem.insert("instance".into(), json!(instance));
     problem.insert("request_id".into(), json!(id));
     Some(Value::Object(problem))
 }

@@ -27,10 +27,9 @@ const QUERIES: usize = 10;
 /// # Errors
 /// What the database says.
 pub fn part(conn: &mut Conn, who: &Principal, asked: &Asked, before: Option<i64>, wanted: usize) -> Result<Part> {
-    let mut before = match before {
-        Some(number) => number,
-        None => event::table.select(max(event::enqueued)).get_result::<Option<i64>>(conn)?.map_or(0, |last| last + 1),
-    };
+    let end = event::table.select(max(event::enqueued)).get_result::<Option<i64>>(conn)?.map_or(0, |last| last + 1);
+    // Whatever a cursor says, there is nothing behind the last event to walk through.
+    let mut before = before.map_or(end, |number| number.min(end));
     let (mut seen, mut sight) = (Vec::new(), Sight::default());
     for _ in 0..QUERIES {
         let from = before.saturating_sub(WINDOW).max(0);
