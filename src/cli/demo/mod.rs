@@ -10,7 +10,7 @@ use crate::{
     auth::password::{Passwords, Secret, check_policy},
     cli::serve,
     config::{Database, GuardFolder, KeysFolder, Serve},
-    db::{Address, Conn, Db, columns::Time},
+    db::{Address, Conn, Db, Settings, columns::Time},
     http::edge::Edge,
     person,
 };
@@ -75,8 +75,8 @@ pub async fn run(args: Demo) -> Result<()> {
     if args.reset {
         reset(&address)?;
     }
+    let password = prepare(&settings, &args).await?;
     let app = settings.app(Clock::system())?;
-    let password = prepare(&app.db, &args).await?;
     let address = listener.local_addr().unwrap_or(args.listen);
     println!("Benchside demo at http://{address}  (API reference: http://{address}/docs/)");
     println!("Sign in with the password  {password}  as");
@@ -87,17 +87,24 @@ pub async fn run(args: Demo) -> Result<()> {
 }
 
 /// Tells the story on an empty database; on one that has it, sets the given password anew or a random one.
-async fn prepare(db: &Db, args: &Demo) -> Result<String> {
+async fn prepare(settings: &Serve, args: &Demo) -> Result<String> {
     let secret = match &args.password {
         Some(given) => Secret::from(given.clone()),
         None => Secret::from(random_password()?),
     };
     check_policy(&secret).map_err(|(_, why)| Error::Open(format!("the password {why}")))?;
     let hash = Passwords::new(1).hash_blocking(&secret).map_err(|e| Error::Internal(e.to_string()))?;
+    let db = Db::open(&args.database, &Settings::of_a_command())?;
     let people = db.read(person::store::list_all).await?;
     if people.is_empty() {
         println!("Writing eighteen months of history (seed {}) …", args.seed);
-        tell(db, args.seed, today(), &hash).await?;
+        // The log is signed as the story goes, so that one can ask how things stood on any of its days.
+        let today = today();
+        let clock = Clock::standing_at(story::begin(today));
+        let app = settings.app(clock.clone())?;
+        let told = tell(&app.db, args.seed, today, &hash, clock).await;
+        closed(app.db).await?;
+        told?;
     } else if !people.iter().any(|p| p.email_folded == "scientist@demo.test") {
         return Err(Error::Open("that database holds something other than a demo: name another".into()));
     } else {
@@ -106,15 +113,22 @@ async fn prepare(db: &Db, args: &Demo) -> Result<String> {
         db.write(move |conn| ids.iter().try_for_each(|id| person::change::set_password_hash(conn, *id, &hash, at)))
             .await?;
     }
+    closed(db).await?;
     Ok(secret.expose().to_owned())
 }
 
-/// Tells the eighteen months before `today` on an empty database; everyone's password has this hash.
+async fn closed(db: Db) -> Result<()> {
+    let closed = actix_web::rt::task::spawn_blocking(move || db.close()).await;
+    closed.map_err(|e| Error::Internal(e.to_string()))
+}
+
+/// Tells the eighteen months before `today` on an empty database; everyone's password has this hash. A standing clock goes
+/// with the story.
 ///
 /// # Errors
 /// When a use case refuses an act of the story.
-pub async fn tell(db: &Db, seed: u64, today: Time, password_hash: &str) -> Result<()> {
-    story::tell(db, seed, today, password_hash).await
+pub async fn tell(db: &Db, seed: u64, today: Time, password_hash: &str, clock: Clock) -> Result<()> {
+    story::tell(db, seed, today, password_hash, clock).await
 }
 
 /// Midnight, UTC: the story is told relative to it.

@@ -1,7 +1,8 @@
 //! The demo's clock and hands: each act is a use case of the service, at the moment the story says, by the person it says.
 use super::text::FIELDS;
 use crate::{
-    Error, Result, app,
+    Error, Result,
+    app::{self, Clock},
     auth::policy::Principal,
     db::{Conn, Db, columns::Time},
     discovery::{self, Discovery},
@@ -26,16 +27,29 @@ use uuid::Uuid;
 /// Where the story is played.
 pub(super) struct Stage {
     db: Db,
-    /// The demo's own moment.
-    pub now: Time,
+    /// The demo's own moment; the clock that its checkpoints are signed by shows it too.
+    now: Time,
+    clock: Clock,
     /// The same seed gives the same story.
     pub dice: fastrand::Rng,
     hash: String,
 }
 
 impl Stage {
-    pub fn new(db: &Db, seed: u64, now: Time, hash: &str) -> Self {
-        Self { db: db.clone(), now, dice: fastrand::Rng::with_seed(seed), hash: hash.into() }
+    pub fn new(db: &Db, seed: u64, now: Time, hash: &str, clock: Clock) -> Self {
+        clock.set(now);
+        Self { db: db.clone(), now, clock, dice: fastrand::Rng::with_seed(seed), hash: hash.into() }
+    }
+
+    /// The demo's own moment.
+    pub const fn now(&self) -> Time {
+        self.now
+    }
+
+    /// Goes on to a later one.
+    pub fn go_on_to(&mut self, moment: Time) {
+        self.now = moment;
+        self.clock.set(moment);
     }
 
     fn context(&self, person: Option<PersonId>) -> Context {

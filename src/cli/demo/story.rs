@@ -10,6 +10,7 @@ use super::{
 };
 use crate::{
     Error, Result,
+    app::Clock,
     db::{Db, columns::Time},
     id::{DiscoveryId, PersonId},
 };
@@ -32,13 +33,18 @@ struct World {
     insights: HashMap<usize, Uuid>,
 }
 
+/// When the story begins that leads to this day.
+pub(super) fn begin(today: Time) -> Time {
+    today.plus_days(-DAYS)
+}
+
 /// Tells the whole story on an empty database.
 ///
 /// # Errors
 /// When an act is refused: then the story, or the service, is wrong.
-pub(super) async fn tell(db: &Db, seed: u64, today: Time, hash: &str) -> Result<()> {
-    let begin = today.plus_days(-DAYS);
-    let mut stage = Stage::new(db, seed, begin, hash);
+pub(super) async fn tell(db: &Db, seed: u64, today: Time, hash: &str, clock: Clock) -> Result<()> {
+    let begin = begin(today);
+    let mut stage = Stage::new(db, seed, begin, hash, clock);
     let cast = assemble(&mut stage).await?;
     let plan = Plan::new(&mut stage.dice, &cast);
     let mut world = World {
@@ -51,7 +57,7 @@ pub(super) async fn tell(db: &Db, seed: u64, today: Time, hash: &str) -> Result<
         insights: HashMap::new(),
     };
     for (minute, act) in &plan.acts {
-        stage.now = begin.plus_seconds(minute * 60);
+        stage.go_on_to(begin.plus_seconds(minute * 60));
         let told = world.play(&stage, &plan, act).await;
         told.map_err(|e| Error::Internal(format!("the story stopped at {act:?}: {e}; {}", json!(e.problem()))))?;
     }
@@ -153,7 +159,7 @@ impl World {
                 if let Some(before) = finding.supersedes {
                     new["supersedes_id"] = json!(at(&self.findings, before)?);
                 }
-                new["observed_on"] = json!(stage.now.plus_days(-3).utc().format("%Y-%m-%d").to_string());
+                new["observed_on"] = json!(stage.now().plus_days(-3).utc().format("%Y-%m-%d").to_string());
                 let trial = at(&self.trials, finding.trial)?;
                 let id = stage.record(self.clinician(plan, finding.trial), trial, new).await?;
                 self.findings.insert(*f, id);

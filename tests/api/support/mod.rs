@@ -141,7 +141,7 @@ impl TestApp {
     /// The demo's story, and someone of each role in it.
     pub fn demo(&self, seed: u64, today: benchside::db::columns::Time) {
         let hash = self.app.passwords.hash_blocking(&Secret::from(PASSWORD.to_owned())).unwrap();
-        self.runtime.block_on(benchside::cli::demo::tell(&self.app.db, seed, today, &hash)).unwrap();
+        self.runtime.block_on(benchside::cli::demo::tell(&self.app.db, seed, today, &hash, Clock::system())).unwrap();
     }
 
     /// Somebody who is there already, signed in.
@@ -254,12 +254,13 @@ pub struct Node {
 
 fn serve(url: &str, folder: &Path, settings: &Settings, edge: Edge, clock: Clock) -> (String, web::Data<App>) {
     let keys = Keys::open(&folder.join("keys")).unwrap();
-    let guard = Guard::within(folder.join("keys"));
+    let guard = Guard::within(folder.join("keys"), keys.log().verifying_key());
     let sequencer = Sequencer::new(&keys, guard.clone(), clock.clone());
     let db = Db::open_sealed(url, settings, Box::new(sequencer)).unwrap();
     let passwords = Passwords::with_cost(4, Cost::new(8, 1, 1).unwrap());
     let app =
-        assemble(db, Pulse::new(guard), &keys, "benchside".into(), "benchside".into(), passwords, edge, clock).unwrap();
+        assemble(db, Pulse::new(guard, &keys), &keys, "benchside".into(), "benchside".into(), passwords, edge, clock)
+            .unwrap();
     let app = web::Data::new(app);
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let base = format!("http://{}", listener.local_addr().unwrap());
