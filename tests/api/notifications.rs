@@ -3,7 +3,7 @@ use crate::{
     ledger::settled,
     support::{Actor, TestApp, on_both_engines},
 };
-use benchside::id::OrganizationId;
+use benchside::{http::edge::Edge, id::OrganizationId};
 use serde_json::{Value, json};
 
 on_both_engines!(
@@ -12,6 +12,8 @@ on_both_engines!(
     what_was_read_stays_read_until_it_is_said_otherwise,
     one_follows_what_one_sees_and_follows_it_once,
     a_token_hears_of_the_kinds_it_is_for,
+    so_many_are_followed_and_counted_and_no_more,
+    what_was_read_stays_read_in_a_new_generation,
 );
 
 fn follow(who: &Actor, body: Value) -> String {
@@ -257,4 +259,51 @@ fn a_token_hears_of_the_kinds_it_is_for(app: &TestApp) {
     mark(&with("write"), "1-0").expect(200);
     with("discoveries:read").get("/v1/me/subscriptions").refused(403, "not_permitted");
     with("read").get("/v1/me/subscriptions").expect(200);
+}
+
+fn so_many_are_followed_and_counted_and_no_more(app: &TestApp) {
+    let lab = app.lab("Motor Neuron Lab");
+    let (ada, bo) = (app.scientist("Ada Okafor", lab), app.scientist("Bo Lindqvist", lab));
+    follow(&ada, json!({ "lab_id": lab }));
+    for n in 1..500 {
+        follow(&ada, json!({ "condition": { "name": format!("Condition {n}") } }));
+    }
+    let one_more = json!({ "condition": { "name": "One more" } });
+    ada.post("/v1/me/subscriptions", one_more).refused(409, "conflict");
+    ada.post("/v1/me/subscriptions", json!({ "lab_id": lab })).expect(200);
+    let path = format!("/v1/discoveries/{}", bo.post("/v1/discoveries", discovery(lab, true)).expect(201).id());
+    for version in 1..=200 {
+        bo.patch(&path, version, json!({ "trl": 1 + version % 9 })).expect(200);
+    }
+    assert_eq!(unread(app, &ada), 200, "or more");
+    let told = notices(app, &ada, 200);
+    assert_eq!(told.len(), 201);
+    assert_eq!(mark(&ada, told[1]["sequence"].as_str().unwrap()).expect(200).body["unread"], 1);
+}
+
+fn what_was_read_stays_read_in_a_new_generation(app: &TestApp) {
+    let lab = app.lab("Motor Neuron Lab");
+    let (ada, bo) = (app.scientist("Ada Okafor", lab), app.scientist("Bo Lindqvist", lab));
+    let path = format!("/v1/discoveries/{}", ada.post("/v1/discoveries", discovery(lab, false)).expect(201).id());
+    for version in 1..=4 {
+        bo.patch(&path, version, json!({ "trl": version })).expect(200);
+    }
+    let told = notices(app, &ada, 50);
+    mark(&ada, told[2]["sequence"].as_str().unwrap()).expect(200);
+    let node = crate::ledger::in_a_new_generation(app, Edge { rate_limit: 0, ..Edge::default() });
+    let ada = ada.at(&node);
+    // The last event is not among what was kept; it waits and comes behind it.
+    crate::ledger::wait_for(&node, |shown| shown.size == settled_size(&told) + 1);
+    let page = ada.get("/v1/me/notifications").expect(200).body;
+    let reads: Vec<_> = page["data"].as_array().unwrap().iter().map(|n| n["read"].clone()).collect();
+    assert_eq!((reads, &page["unread"]), (vec![json!(false), json!(false), json!(true), json!(true)], &json!(2)));
+    let sequence = page["data"][0]["sequence"].as_str().unwrap();
+    assert!(sequence.starts_with("2-"), "{sequence}");
+    mark(&ada, told[0]["sequence"].as_str().unwrap()).refused(410, "feed_reset");
+    assert_eq!(mark(&ada, sequence).expect(200).body["unread"], 0);
+}
+
+/// How many leaves the log had when the newest of these was its last.
+fn settled_size(told: &[Value]) -> u64 {
+    told[0]["sequence"].as_str().unwrap().strip_prefix("1-").unwrap().parse::<u64>().unwrap() + 1
 }

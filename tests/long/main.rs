@@ -12,12 +12,15 @@
 //!
 //! The log ([`log`]): many writers, two processes, readers who are cut off.
 //!
+//! Listeners ([`listeners`]): thousands of them, who mostly hear nothing.
+//!
 //! Refreshes at once ([`refresh`]): one successor in each round, and a replay that ends the session.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
 #[path = "../api/support/mod.rs"]
 #[allow(dead_code, unused_imports, unused_macros)]
 mod support;
 
+mod listeners;
 mod log;
 mod refresh;
 mod slow;
@@ -622,7 +625,7 @@ fn kills_under_load_lose_nothing(url: &str, folder: &Path) {
         let faults = stored.compare(&acknowledged);
         assert!(faults.is_empty(), "{engine}, round {round}:\n{}", faults.join("\n"));
         let mut conn = Conn::open(&url.parse().unwrap(), Purpose::Read).unwrap();
-        let log = conn.snapshot(|conn| verify_database::verify(conn, None, None)).unwrap();
+        let log = conn.snapshot(|conn| verify_database::verify(conn, None, &[])).unwrap();
         assert!(log.is_clean(), "{engine}, round {round}: {:#?}", log.faults);
         let changes = stored.events.iter().filter(|e| e.1 == "discovery").count();
         unheard = changes - acknowledged.len();

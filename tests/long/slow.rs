@@ -145,13 +145,13 @@ fn probe(watch: &Watch, port: u16) {
 }
 
 /// Resident memory in KiB.
-fn memory(process: u32) -> u64 {
+pub fn memory(process: u32) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
     line.trim().trim_end_matches(" kB").trim().parse().unwrap()
 }
 
-fn percentile(times: &mut [Duration], of_hundred: usize) -> Duration {
+pub fn percentile(times: &mut [Duration], of_hundred: usize) -> Duration {
     times.sort();
     times[(times.len() * of_hundred / 100).min(times.len() - 1)]
 }
