@@ -132,7 +132,7 @@ pub struct Current {
 ///
 /// # Errors
 /// What the database says.
-pub fn current(conn: &mut Conn, kind: RecordKind, after: Uuid, limit: i64) -> Result<Vec<Current>> {
+pub fn current(conn: &mut Conn, kind: RecordKind, after: Option<Uuid>, limit: i64) -> Result<Vec<Current>> {
     use crate::{discovery, finding, insight, lifecycle, organization, pairing, person, transfer, trial, webhook};
     fn all<R: Stored>(page: Vec<R>) -> Result<Vec<Current>> {
         let current = |record: R| {

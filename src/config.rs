@@ -68,9 +68,9 @@ pub struct GuardFolder {
 }
 
 impl GuardFolder {
-    /// The guard: in the keys folder where no other is named.
-    pub fn guard(&self, keys: &Path) -> Guard {
-        Guard::within(self.guard.clone().unwrap_or_else(|| keys.to_owned()))
+    /// The guard of checkpoints that these keys signed: in their folder where no other is named.
+    pub fn guard(&self, folder: &Path, keys: &Keys) -> Guard {
+        Guard::within(self.guard.clone().unwrap_or_else(|| folder.to_owned()), keys.log().verifying_key())
     }
 }
 
@@ -128,12 +128,12 @@ impl Serve {
     pub fn app(&self, clock: Clock) -> Result<App> {
         let folder = self.keys.path(&self.database.database.parse()?);
         let keys = Keys::open(&folder).map_err(|e| Error::Open(e.to_string()))?;
-        let guard = self.guard.guard(&folder);
+        let guard = self.guard.guard(&folder, &keys);
         let sequencer = Sequencer::new(&keys, guard.clone(), clock.clone());
         let db = Db::open_sealed(&self.database.database, &self.store(), Box::new(sequencer))?;
         let app = assemble(
             db,
-            Pulse::new(guard),
+            Pulse::new(guard, &keys),
             &keys,
             self.issuer.clone(),
             self.audience.clone(),

@@ -1,9 +1,10 @@
 //! `benchside ledger`: what an auditor does with the log, without the service.
 use crate::{
     Error, Result,
+    app::Clock,
     auth::keys,
-    config::{Database, KeysFolder},
-    db::{Conn, Purpose},
+    config::{Database, GuardFolder, KeysFolder},
+    db::{Conn, Db, Purpose, Settings, migrate},
     ledger::{
         checkpoint::verifier_key,
         event::{commitment, leaf_hash},
@@ -11,14 +12,19 @@ use crate::{
         inspect::{newest, prove},
         log,
         proof::Proof,
+        sequencer::Sequencer,
         verify::Report,
         verify_database,
     },
 };
 use clap::{Args, Subcommand};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use std::path::{Path, PathBuf};
+use std::{
+    io::Read,
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
 
 /// `benchside ledger …`
 #[derive(Debug, Subcommand)]
@@ -35,6 +41,8 @@ pub enum Ledger {
     Key(Place),
     /// Say how the log stands
     Status(Place),
+    /// Go on as a new generation, after the database was restored together with the ledger's guard
+    Continue(Continue),
 }
 
 /// Where the log is, and its key.
@@ -75,6 +83,9 @@ pub struct Verify {
     /// Where the log is
     #[command(flatten)]
     pub place: Place,
+    /// Where the ledger's guard is, which a database is compared with
+    #[command(flatten)]
+    pub guard: GuardFolder,
 }
 
 /// `benchside ledger prove`
@@ -97,19 +108,38 @@ pub struct CheckProof {
     pub key: String,
 }
 
+/// `benchside ledger continue`
+#[derive(Debug, Args)]
+pub struct Continue {
+    /// The last checkpoint that somebody has kept of the log, which then says what was lost
+    #[arg(long, value_name = "FILE")]
+    pub seen: Option<PathBuf>,
+    /// Where the log is
+    #[command(flatten)]
+    pub place: Place,
+    /// Where the ledger's guard is
+    #[command(flatten)]
+    pub guard: GuardFolder,
+}
+
 impl Place {
     fn open(&self) -> Result<Conn> {
         Conn::open(&self.database.database.parse()?, Purpose::Read)
     }
 
-    /// The verifier key by the keys folder, if that is there.
-    fn own_key(&self, origin: &str) -> Result<Option<String>> {
+    /// The keys and their folder, if that is there.
+    fn own_keys(&self) -> Result<Option<(PathBuf, keys::Keys)>> {
         let folder = self.keys.path(&self.database.database.parse()?);
         if !folder.is_dir() {
             return Ok(None);
         }
         let keys = keys::Keys::read(&folder).map_err(|e| Error::Open(e.to_string()))?;
-        Ok(Some(verifier_key(origin, &keys.log().verifying_key())))
+        Ok(Some((folder, keys)))
+    }
+
+    /// The verifier key by the keys folder, if that is there.
+    fn own_key(&self, origin: &str) -> Result<Option<String>> {
+        Ok(self.own_keys()?.map(|(_, keys)| verifier_key(origin, &keys.log().verifying_key())))
     }
 }
 
@@ -117,7 +147,7 @@ impl Place {
 ///
 /// # Errors
 /// One clear sentence; also when something is wrong with the log or a proof.
-pub fn run(command: &Ledger) -> Result<()> {
+pub async fn run(command: &Ledger) -> Result<()> {
     match command {
         Ledger::Export(args) => run_export(args),
         Ledger::Verify(args) => run_verify(args),
@@ -130,6 +160,7 @@ pub fn run(command: &Ledger) -> Result<()> {
             Ok(())
         }
         Ledger::Status(place) => status(place),
+        Ledger::Continue(args) => go_on(args).await,
     }
 }
 
@@ -148,26 +179,38 @@ fn run_verify(args: &Verify) -> Result<()> {
     let pinned = args.checkpoint.as_deref().map(read).transpose()?;
     let report = match &args.dir {
         Some(dir) => {
-            let note = read(&dir.join("checkpoint"))?;
+            let note = export::checkpoint(dir)?;
             let key = match &args.key {
                 Some(key) => Some(key.clone()),
                 None => args.place.own_key(note.split('\n').next().unwrap_or_default())?,
             };
             let key =
                 key.ok_or_else(|| Error::Open("an export is checked with --key or with the keys folder".into()))?;
-            export::verify(dir, &key, pinned.as_deref())?
+            export::verify(dir, &key, &pinned.iter().map(String::as_str).collect::<Vec<_>>())?
         }
-        None => {
-            let mut conn = args.place.open()?;
-            let key = match (&args.key, newest(&mut conn)) {
-                (Some(key), _) => Some(key.clone()),
-                (None, Ok((origin, _))) => args.place.own_key(&origin)?,
-                (None, Err(_)) => None,
-            };
-            conn.snapshot(|conn| verify_database::verify(conn, key.as_deref(), pinned.as_deref()))?
-        }
+        None => verify_live(args, pinned)?,
     };
     tell(&report, args.json)
+}
+
+/// A database, with what stands beside it: the key, and the guard.
+fn verify_live(args: &Verify, pinned: Option<String>) -> Result<Report> {
+    let mut conn = args.place.open()?;
+    conn.snapshot(|conn| {
+        let log = migrate::log_name(conn)?;
+        let origin = newest(conn).map_or_else(|_| log.clone(), |(origin, _)| origin);
+        let (mut pinned, mut key) = (Vec::from_iter(pinned), args.key.clone());
+        if let Some((folder, keys)) = args.place.own_keys()? {
+            pinned.extend(args.guard.guard(&folder, &keys).read(&log)?.map(|(note, _)| note));
+            key.get_or_insert_with(|| verifier_key(&origin, &keys.log().verifying_key()));
+        }
+        if key.is_none() {
+            eprintln!(
+                "No key is given and no keys folder is here: checkpoints are checked with the key the database names itself."
+            );
+        }
+        verify_database::verify(conn, key.as_deref(), &pinned.iter().map(String::as_str).collect::<Vec<_>>())
+    })
 }
 
 fn tell(report: &Report, as_json: bool) -> Result<()> {
@@ -178,7 +221,7 @@ fn tell(report: &Report, as_json: bool) -> Result<()> {
             println!("{fault}");
         }
         println!("{}: {} leaves, root {}", report.origin, report.size, report.root);
-        if let Some(continued) = &report.continued {
+        for continued in &report.continued {
             println!("{continued}");
         }
         println!("{} events wait for their place, {} payloads were erased", report.waiting, report.erased);
@@ -194,32 +237,85 @@ fn print_json(value: &impl Serialize) -> Result<()> {
     Ok(())
 }
 
+/// The most that a checkpoint or a proof with its payload may be, in bytes.
+const LONGEST: u64 = 16 << 20;
+
 fn read(path: &Path) -> Result<String> {
-    std::fs::read_to_string(path).map_err(|e| Error::Open(format!("cannot read {}: {e}", path.display())))
+    let mut text = String::new();
+    let file = std::fs::File::open(path).and_then(|file| file.take(LONGEST).read_to_string(&mut text));
+    file.map_err(|e| Error::Open(format!("cannot read {}: {e}", path.display())))?;
+    Ok(text)
+}
+
+/// What a proof may bring. What is not said in it is not checked, so nothing else may stand there.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Brought {
+    index: Option<u64>,
+    event_id: Option<String>,
+    leaf: String,
+    proof: String,
+    payload: Option<String>,
+    salt: Option<String>,
 }
 
 fn check_proof(args: &CheckProof) -> Result<()> {
     let text = read(&args.file)?;
-    let given: Value = serde_json::from_str(&text).map_err(|e| Error::Open(format!("{}: {e}", args.file.display())))?;
-    let member = |name: &str| given.get(name).and_then(Value::as_str);
-    let no_proof = || Error::Open("a proof has the members `leaf` and `proof`".into());
-    let (leaf, proof) = member("leaf").zip(member("proof")).ok_or_else(no_proof)?;
+    let brought: Brought =
+        serde_json::from_str(&text).map_err(|e| Error::Open(format!("{}: {e}", args.file.display())))?;
     let refuse = |e: &dyn std::fmt::Display| Error::Open(format!("not proved: {e}"));
-    let proof: Proof = proof.parse().map_err(|e| refuse(&e))?;
-    let head = proof.check(leaf_hash(leaf.as_bytes()), &args.key).map_err(|e| refuse(&e))?;
-    println!("{} contains this leaf at index {} of {}", head.origin, proof.index, head.size);
-    if let Some((payload, salt)) = member("payload").zip(member("salt")) {
-        let salt: [u8; 32] = hex::decode(salt)
-            .ok()
-            .and_then(|s| s.try_into().ok())
-            .ok_or_else(|| refuse(&"the salt is not 32 bytes in hex"))?;
-        let commit = hex::encode(commitment(&salt, payload.as_bytes()));
-        let said: Value = serde_json::from_str(leaf).map_err(|e| refuse(&e))?;
-        if said.get("commit") != Some(&json!(commit)) {
-            return Err(refuse(&"the leaf commits to another payload"));
-        }
-        println!("The payload is the one it commits to");
+    let proof: Proof = brought.proof.parse().map_err(|e| refuse(&e))?;
+    let head = proof.check(leaf_hash(brought.leaf.as_bytes()), &args.key).map_err(|e| refuse(&e))?;
+    let said: Value = serde_json::from_str(&brought.leaf).map_err(|e| refuse(&e))?;
+    if brought.index.is_some_and(|index| index != proof.index) {
+        return Err(refuse(&"the index beside it is another"));
     }
+    if brought.event_id.is_some_and(|id| said.get("id") != Some(&json!(id))) {
+        return Err(refuse(&"the event beside it is another"));
+    }
+    println!("{} contains this leaf at index {} of {}", head.origin, proof.index, head.size);
+    match (brought.payload, brought.salt) {
+        (None, None) => println!("It brings no payload: what happened is not shown"),
+        (Some(payload), Some(salt)) => {
+            let salt = hex::decode(salt).ok().and_then(|salt| <[u8; 32]>::try_from(salt).ok());
+            let salt = salt.ok_or_else(|| refuse(&"the salt is not 32 bytes in hex"))?;
+            if said.get("commit") != Some(&json!(hex::encode(commitment(&salt, payload.as_bytes())))) {
+                return Err(refuse(&"the leaf commits to another payload"));
+            }
+            println!("The payload is the one it commits to");
+        }
+        _ => return Err(refuse(&"payload and salt belong together")),
+    }
+    Ok(())
+}
+
+/// How long a node that was stopped may keep its lease.
+const PATIENCE: Duration = Duration::from_secs(6);
+
+/// Nobody who kept a checkpoint of what was lost is to see another history under the same name.
+async fn go_on(args: &Continue) -> Result<()> {
+    let seen = args.seen.as_deref().map(read).transpose()?;
+    let address = &args.place.database.database;
+    let folder = args.place.keys.path(&address.parse()?);
+    let keys = keys::Keys::read(&folder).map_err(|e| Error::Open(e.to_string()))?;
+    let guard = args.guard.guard(&folder, &keys);
+    let db = Db::open(address, &Settings::of_a_command())?;
+    let (log, held) = (db.log().to_owned(), guard.clone());
+    let done = db.write(move |conn| {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let begun = Sequencer::new(&keys, held.clone(), Clock::system()).go_on(conn, seen.as_deref())?;
+            match begun {
+                Some(stored) => return Ok(stored),
+                None if Instant::now() < deadline => std::thread::sleep(Duration::from_millis(200)),
+                None => return Err(Error::Open("the service is at work: stop it first".into())),
+            }
+        }
+    });
+    let done = done.await.and_then(|stored| guard.write(&log, &stored.note).map(|()| stored));
+    db.close();
+    let stored = done?;
+    println!("The log goes on as generation {}, with {} leaves", stored.generation, stored.size);
     Ok(())
 }
 

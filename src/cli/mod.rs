@@ -89,7 +89,7 @@ pub async fn run(cli: Cli) -> Result<()> {
         Command::Migrate(args) => run_migrate(&args),
         Command::User(user) => user::run(user).await,
         Command::Keys(keys) => keys::run(&keys),
-        Command::Ledger(command) => ledger::run(&command),
+        Command::Ledger(command) => ledger::run(&command).await,
         Command::Erase(erase) => erase::run(erase).await,
         Command::Import(args) => run_import(&args).await,
         Command::Openapi => {

@@ -79,8 +79,15 @@ macro_rules! finders {
         ///
         /// # Errors
         /// What the database says.
-        pub fn page_after(conn: &mut $crate::db::Conn, after: uuid::Uuid, limit: i64) -> $crate::Result<Vec<$record>> {
-            let rest = $table::table.filter($table::id.gt(<$id>::of(after)));
+        pub fn page_after(
+            conn: &mut $crate::db::Conn,
+            after: Option<uuid::Uuid>,
+            limit: i64,
+        ) -> $crate::Result<Vec<$record>> {
+            let mut rest = $table::table.into_boxed::<$crate::db::MultiBackend>();
+            if let Some(after) = after {
+                rest = rest.filter($table::id.gt(<$id>::of(after)));
+            }
             Ok(rest.order($table::id.asc()).limit(limit).load(conn)?)
         }
 

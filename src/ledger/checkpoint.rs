@@ -1,5 +1,6 @@
 //! Checkpoints (C2SP tlog-checkpoint): the head of the tree as a signed note (C2SP signed-note, Ed25519). Pure.
 use super::{event::Hash, tree::Node};
+use base64::{Engine, prelude::BASE64_STANDARD as BASE64};
 use ed25519_dalek::{Signer as _, SigningKey, VerifyingKey};
 use signed_note::{Note, StandardVerifier, VerifierList};
 use tlog_tiles::checkpoint::Checkpoint as Body;
@@ -115,6 +116,17 @@ pub fn verifier_key(origin: &str, key: &VerifyingKey) -> String {
     signed_note::new_ed25519_verifier_key(origin, key)
 }
 
+/// The verifier key of another generation of a log: the same key under another name.
+///
+/// # Errors
+/// [`NotBelieved::Key`].
+pub fn renamed(verifier: &str, origin: &str) -> Result<String, NotBelieved> {
+    let public = verifier.splitn(3, '+').nth(2).and_then(|text| BASE64.decode(text).ok());
+    let public = public.as_deref().and_then(|bytes| bytes.strip_prefix(&[ED25519])).ok_or(NotBelieved::Key)?;
+    let key = VerifyingKey::try_from(public).map_err(|_| NotBelieved::Key)?;
+    Ok(verifier_key(origin, &key))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -158,6 +170,14 @@ mod tests {
         assert_eq!(Head::verify(&note, &elsewhere.verifier()), Err(NotBelieved::Origin));
         assert_eq!(Head::verify(&note, &stranger.verifier()), Err(NotBelieved::Signature));
         assert_eq!(Head::verify(&note, "example.org/log"), Err(NotBelieved::Key));
+        // Base64 has the sign that parts the key's members.
+        for seed in 0..64 {
+            let named = |origin| Signer::new(origin, &SigningKey::from_bytes(&[seed; 32])).verifier();
+            assert_eq!(renamed(&named("example.org/log"), "example.org/other").unwrap(), named("example.org/other"));
+        }
+        for verifier in ["example.org/log", "example.org/log+00000000+", "example.org/log+00000000+AQ=="] {
+            assert_eq!(renamed(verifier, "example.org/other"), Err(NotBelieved::Key), "{verifier}");
+        }
     }
 
     /// The example of C2SP signed-note, as its authors publish it: key and note.

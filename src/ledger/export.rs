@@ -5,13 +5,13 @@ use super::{
     event::Hash,
     log::{self, Stored},
     tree::{self, Nodes, count},
-    verify::{FaultKind, Report, Walk},
+    verify::{self, FaultKind, Report, Walk},
 };
 use crate::{Error, Result, db::Conn};
 use std::{
     collections::BTreeSet,
     fs,
-    io::{ErrorKind, Write},
+    io::{ErrorKind, Read, Write},
     path::{Path, PathBuf},
 };
 use tlog_tiles::{
@@ -80,25 +80,22 @@ fn put(path: &Path, bytes: &[u8]) -> Result<()> {
     file.write_all(bytes).and_then(|()| file.sync_all()).map_err(|e| failed("write", path, &e))
 }
 
-/// Checks an export against its checkpoint. `pinned` is a checkpoint that was kept elsewhere.
+/// Checks an export against its checkpoint. `pinned` are checkpoints that were kept elsewhere.
 ///
 /// # Errors
 /// What the file system says, or when a checkpoint is not the log's. What is wrong with the log is in the report.
-pub fn verify(folder: &Path, verifier: &str, pinned: Option<&str>) -> Result<Report> {
-    let path = folder.join("checkpoint");
-    let note = fs::read_to_string(&path).map_err(|e| failed("read", &path, &e))?;
-    let mut walk = Walk::of(None);
+pub fn verify(folder: &Path, verifier: &str, pinned: &[&str]) -> Result<Report> {
+    let note = checkpoint(folder)?;
     let mut expected = BTreeSet::from([PathBuf::from("checkpoint")]);
     let origin = verifier.split('+').next().unwrap_or_default().to_owned();
+    let mut walk = Walk::of(origin, pinned.iter().map(|note| verify::pinned(note, verifier)).collect::<Result<_>>()?);
     let head = match Head::verify(&note, verifier) {
         Ok(head) => head,
         Err(e) => {
             walk.fault(Some(0), FaultKind::CheckpointWrong, format!("the checkpoint: {e}"));
-            return walk.report(origin, 0, 0);
+            return walk.report(0, 0);
         }
     };
-    let pinned = pinned.map(|note| Head::verify(note, verifier)).transpose();
-    let pinned = pinned.map_err(|e| Error::Open(format!("the pinned checkpoint: {e}")))?;
     let mut nodes = Nodes::default();
     for tile in Tile::new_tiles(HEIGHT, 0, head.size) {
         expected.insert(path_of(&tile).into());
@@ -106,28 +103,34 @@ pub fn verify(folder: &Path, verifier: &str, pinned: Option<&str>) -> Result<Rep
             continue;
         }
         expected.insert(entries_of(&tile).into());
-        if !entries(folder, &tile, &mut walk, &mut nodes, pinned.as_ref())? {
-            return walk.report(origin, 0, 0);
+        let mut hashes = Nodes::default();
+        if !entries(folder, &tile, &mut walk, &mut hashes)? {
+            return walk.report(0, 0);
         }
+        compare(folder, &tile, &mut walk, &hashes)?;
+        nodes.extend(hashes.into_iter().filter(|(number, _)| is_in_a_higher_tile(*number)));
     }
-    for tile in Tile::new_tiles(HEIGHT, 0, head.size) {
+    for tile in Tile::new_tiles(HEIGHT, 0, head.size).into_iter().filter(|tile| tile.level() > 0) {
         compare(folder, &tile, &mut walk, &nodes)?;
     }
     walk.head(&head)?;
-    if let Some(pinned) = pinned.filter(|pinned| pinned.size > head.size) {
-        walk.beyond(pinned.size);
-    }
-    strays(folder, folder, &expected, &mut walk)?;
-    walk.report(origin, 0, 0)
+    strays(folder, Path::new("tile"), &expected, &mut walk)?;
+    walk.report(0, 0)
 }
 
-/// Walks the leaves of one tile; false when the rest cannot be read.
-fn entries(folder: &Path, tile: &Tile, walk: &mut Walk, nodes: &mut Nodes, pinned: Option<&Head>) -> Result<bool> {
-    let Some(bytes) = get(&folder.join(entries_of(tile)))? else {
+/// Whether a node stands in a tile above those of the leaves.
+fn is_in_a_higher_tile(number: u64) -> bool {
+    let (level, _) = tlog::split_stored_hash_index(number);
+    level > 0 && level % HEIGHT == 0
+}
+
+/// Walks the leaves of one tile, whose nodes are put to the others; false when the rest cannot be read.
+fn entries(folder: &Path, tile: &Tile, walk: &mut Walk, nodes: &mut Nodes) -> Result<bool> {
+    let Some(bytes) = get(&folder.join(entries_of(tile)), LONGEST_ENTRIES)? else {
         walk.fault(Some(walk.size()), FaultKind::LeafMissing, format!("{} is missing", entries_of(tile)));
         return Ok(false);
     };
-    let hashes = get(&folder.join(path_of(tile)))?.unwrap_or_default();
+    let hashes = get(&folder.join(path_of(tile)), LONGEST_HASHES)?.unwrap_or_default();
     let mut rest = &bytes[..];
     for place in 0..tile.width() {
         let index = walk.size();
@@ -142,12 +145,7 @@ fn entries(folder: &Path, tile: &Tile, walk: &mut Walk, nodes: &mut Nodes, pinne
         {
             walk.fault(Some(index), FaultKind::LeafChanged, "the leaf has not the hash that its tile says");
         }
-        for (number, hash) in made {
-            nodes.insert(number, hash);
-        }
-        if let Some(pinned) = pinned.filter(|pinned| pinned.size == walk.size()) {
-            walk.head(pinned)?;
-        }
+        nodes.extend(made);
     }
     if !rest.is_empty() {
         walk.fault(
@@ -170,7 +168,7 @@ fn compare(folder: &Path, tile: &Tile, walk: &mut Walk, nodes: &Nodes) -> Result
     let below = HEIGHT * tile.level();
     let first = tile.level_index() * WIDTH;
     let leaf = |place: u64| Some((first + place) << below);
-    let Some(bytes) = get(&folder.join(path_of(tile)))? else {
+    let Some(bytes) = get(&folder.join(path_of(tile)), LONGEST_HASHES)? else {
         walk.fault(leaf(0), FaultKind::TreeChanged, format!("{} is missing", path_of(tile)));
         return Ok(());
     };
@@ -199,31 +197,66 @@ fn compare(folder: &Path, tile: &Tile, walk: &mut Walk, nodes: &Nodes) -> Result
     Ok(())
 }
 
-fn get(path: &Path) -> Result<Option<Vec<u8>>> {
-    match fs::read(path) {
-        Ok(bytes) => Ok(Some(bytes)),
-        Err(e) if e.kind() == ErrorKind::NotFound => Ok(None),
-        Err(e) => Err(failed("read", path, &e)),
-    }
+/// What no file of an export exceeds, in bytes: a checkpoint, the leaves of a tile, its hashes.
+const LONGEST_CHECKPOINT: u64 = 1 << 16;
+const LONGEST_ENTRIES: u64 = WIDTH * (2 + u16::MAX as u64);
+const LONGEST_HASHES: u64 = WIDTH * 32;
+
+/// The checkpoint of an export.
+///
+/// # Errors
+/// [`Error::Open`] when it is not there, or no text.
+pub fn checkpoint(folder: &Path) -> Result<String> {
+    let path = folder.join("checkpoint");
+    let bytes = get(&path, LONGEST_CHECKPOINT)?;
+    let bytes = bytes.ok_or_else(|| failed("read", &path, &std::io::Error::from(ErrorKind::NotFound)))?;
+    String::from_utf8(bytes).map_err(|_| Error::Open(format!("the checkpoint {} is no text", path.display())))
 }
 
-/// Files under `tile/` that belong to no tile of this size. Narrower versions of a tile may stay from an earlier export.
-fn strays(root: &Path, folder: &Path, expected: &BTreeSet<PathBuf>, walk: &mut Walk) -> Result<()> {
-    for entry in fs::read_dir(folder).map_err(|e| failed("read", folder, &e))? {
-        let path = entry.map_err(|e| failed("read", folder, &e))?.path();
-        let name = path.strip_prefix(root).unwrap_or(&path).to_owned();
-        if path.is_dir() {
-            strays(root, &path, expected, walk)?;
-        } else if name.starts_with("tile") && !expected.contains(&name) && !is_narrower(&name, expected) {
-            walk.fault(None, FaultKind::FileUnexpected, format!("{} is no file of this log", name.display()));
+/// A regular file, which an export consists of; one byte more than the longest at most, so that longer ones are told from it.
+fn get(path: &Path, longest: u64) -> Result<Option<Vec<u8>>> {
+    match fs::symlink_metadata(path) {
+        Ok(found) if found.is_file() => {}
+        Ok(_) => return Err(Error::Open(format!("{} is no regular file", path.display()))),
+        Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(e) => return Err(failed("read", path, &e)),
+    }
+    let mut bytes = Vec::new();
+    let file = fs::File::open(path).map_err(|e| failed("read", path, &e))?;
+    file.take(longest + 1).read_to_end(&mut bytes).map_err(|e| failed("read", path, &e))?;
+    Ok(Some(bytes))
+}
+
+/// What stands under `tile/` and belongs to no tile of this size. Narrower versions of a tile may stay from an earlier export.
+fn strays(root: &Path, under: &Path, expected: &BTreeSet<PathBuf>, walk: &mut Walk) -> Result<()> {
+    let folder = root.join(under);
+    let entries = match fs::read_dir(&folder) {
+        Err(e) if e.kind() == ErrorKind::NotFound => return Ok(()),
+        entries => entries.map_err(|e| failed("read", &folder, &e))?,
+    };
+    for entry in entries {
+        let entry = entry.map_err(|e| failed("read", &folder, &e))?;
+        let (name, kind) = (under.join(entry.file_name()), entry.file_type().map_err(|e| failed("read", &folder, &e))?);
+        if kind.is_dir() {
+            strays(root, &name, expected, walk)?;
+        } else if !kind.is_file() || !(expected.contains(&name) || is_narrower(root, &name, expected)?) {
+            walk.fault(None, FaultKind::FileUnexpected, format!("{name:?} is no file of this log"));
         }
     }
     Ok(())
 }
 
-/// Whether a file is a part of a tile that is expected wider.
-fn is_narrower(name: &Path, expected: &BTreeSet<PathBuf>) -> bool {
+/// Whether a file is the beginning of a tile that is expected wider.
+fn is_narrower(root: &Path, name: &Path, expected: &BTreeSet<PathBuf>) -> Result<bool> {
     let text = name.to_string_lossy();
-    let Some((tile, _)) = text.split_once(".p/") else { return false };
-    expected.iter().any(|e| e.to_string_lossy().split(".p/").next() == Some(tile))
+    let Some((tile, width)) = text.split_once(".p/") else { return Ok(false) };
+    let width = width.parse().ok().filter(|n: &u8| *n > 0 && n.to_string() == width);
+    let wider = expected.iter().find(|e| {
+        let text = e.to_string_lossy();
+        let full = text.split_once(".p/").map_or(WIDTH, |(_, full)| full.parse().unwrap_or_default());
+        text.split(".p/").next() == Some(tile) && width.is_some_and(|width| u64::from(width) < full)
+    });
+    let Some(wider) = wider else { return Ok(false) };
+    let whole = get(&root.join(wider), LONGEST_ENTRIES)?.unwrap_or_default();
+    Ok(get(&root.join(name), LONGEST_ENTRIES)?.is_some_and(|part| whole.starts_with(&part)))
 }

@@ -148,9 +148,13 @@ struct SizesQuery {
     /// The size of the tree that was pinned.
     #[param(minimum = 0, example = 17)]
     from: u64,
-    /// The size of the later tree; the last checkpoint's where it is left out.
+    /// The size of the later tree; that of the generation's last checkpoint where it is left out.
     #[param(minimum = 0, required = false, example = 42)]
     to: u64,
+    /// The generation that was pinned: 1, or the number at the end of the checkpoint's first line; the newest where it is left
+    /// out.
+    #[param(minimum = 1, required = false, example = 1)]
+    generation: i64,
 }
 
 /// That a tree begins with an earlier one.
@@ -165,7 +169,7 @@ struct ConsistencyProof {
     /// The consistency path (RFC 6962, 2.1.2): hashes in base64.
     #[schema(max_items = 128)]
     hashes: Vec<NodeHash>,
-    /// The last checkpoint.
+    /// The last checkpoint of the generation.
     #[schema(max_length = 2000, example = "benchside/01932f2a-8f4e-7c11-a3c9-0d4f6c1b2e55\n42\n")]
     checkpoint: String,
 }
@@ -175,9 +179,17 @@ struct ConsistencyProof {
     responses((status = 200, description = "The proof", body = ConsistencyProof)))]
 #[get("/v1/ledger/consistency")]
 async fn get_consistency_proof(who: Guard<Read>, request: HttpRequest) -> Result<HttpResponse> {
-    let mut params = Params::read(&request, &["from", "to"])?;
+    let mut params = Params::read(&request, &["from", "to", "generation"])?;
     let published = who.app().pulse.latest()?;
-    let newest = count(published.size)?;
+    let generation = params.integer("generation", 1, published.generation).unwrap_or(published.generation);
+    let last = match generation == published.generation {
+        true => Some((*published).clone()),
+        false => who.read(move |conn, _| log::last_of(conn, generation)).await?,
+    };
+    if last.is_none() {
+        params.faults.push_parameter("generation", "out_of_range", "must be a generation of which something was kept");
+    }
+    let newest = last.as_ref().map_or(Ok(0), |last| count(last.size))?;
     if !params.has("from") {
         params.faults.push_parameter("from", "required", "is required");
     }
@@ -185,10 +197,10 @@ async fn get_consistency_proof(who: Guard<Read>, request: HttpRequest) -> Result
     let from = params.integer("from", 0, to);
     params.finish()?;
     let (from, to) = (natural(from.unwrap_or_default())?, natural(to)?);
-    let generation = published.generation;
     let hashes = who.read(move |conn, _| log::consistency(conn, generation, to, from)).await?;
     let hashes = hashes.into_iter().map(|hash| NodeHash(BASE64.encode(hash))).collect();
-    Ok(HttpResponse::Ok().json(ConsistencyProof { from, to, hashes, checkpoint: published.note.clone() }))
+    let checkpoint = last.map_or_else(String::new, |last| last.note);
+    Ok(HttpResponse::Ok().json(ConsistencyProof { from, to, hashes, checkpoint }))
 }
 
 /// Which tile.
@@ -231,9 +243,13 @@ impl TileAsked {
         let entries = level == ENTRIES;
         // The library writes the height into its paths, as the first tiled logs did.
         let level = if entries { "0" } else { level };
-        level.parse().ok().filter(|level: &u8| *level < 64)?;
+        level.parse().ok().filter(|n: &u8| *n < 64 && n.to_string() == level)?;
+        // The library panics at a width of 0.
+        if let Some((_, width)) = number.split_once(".p/") {
+            width.parse().ok().filter(|n: &u8| *n > 0)?;
+        }
         let tile = Tile::from_path(&format!("tile/{TILE_HEIGHT}/{level}/{number}")).ok()?;
-        (tile.width() > 0).then_some(Self { tile, entries })
+        Some(Self { tile, entries })
     }
 
     /// # Errors

@@ -75,9 +75,12 @@ fn held(c: &mut diesel::PgConnection, holder: uuid::Uuid, fence: Option<i64>) ->
         #[diesel(sql_type = BigInt)]
         fence: i64,
     }
-    // Looks before it locks: a node that waits for another's transaction would only wait.
-    let elsewhere = "SELECT fence FROM log_lease WHERE holder <> $1 AND until > clock_timestamp()";
-    if sql_query(elsewhere).bind::<SqlUuid, _>(holder).get_result::<Row>(c).optional()?.is_some() {
+    // Looks before it locks: a node that waits for another's transaction would only wait. A lease that ends later than any
+    // could was taken while the database's clock was ahead.
+    let elsewhere = "SELECT fence FROM log_lease WHERE holder <> $1 AND until > clock_timestamp() \
+                     AND until <= clock_timestamp() + make_interval(secs => $2)";
+    let elsewhere = sql_query(elsewhere).bind::<SqlUuid, _>(holder).bind::<Integer, _>(SECONDS);
+    if elsewhere.get_result::<Row>(c).optional()?.is_some() {
         return Ok(None);
     }
     let renew = "UPDATE log_lease SET until = clock_timestamp() + make_interval(secs => $3) \
@@ -92,7 +95,7 @@ fn held(c: &mut diesel::PgConnection, holder: uuid::Uuid, fence: Option<i64>) ->
         return Ok(Some(row.fence));
     }
     let take = "UPDATE log_lease SET holder = $1, fence = fence + 1, until = clock_timestamp() + make_interval(secs => $2) \
-                WHERE until <= clock_timestamp() OR holder = $1 RETURNING fence";
+                WHERE until <= clock_timestamp() OR until > clock_timestamp() + make_interval(secs => $2) OR holder = $1 RETURNING fence";
     let taken: Option<Row> =
         sql_query(take).bind::<SqlUuid, _>(holder).bind::<Integer, _>(SECONDS).get_result(c).optional()?;
     Ok(taken.map(|row| row.fence))

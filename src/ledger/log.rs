@@ -1,6 +1,7 @@
 //! The only SQL of the log in its order: leaves, nodes, checkpoints.
 use super::{
-    event::Hash,
+    checkpoint::{Head, verifier_key},
+    event::{Hash, leaf_hash},
     tree::{self, Nodes, count, natural},
 };
 use crate::{
@@ -14,6 +15,7 @@ use crate::{
     vocabulary::{Action, RecordKind},
 };
 use diesel::prelude::*;
+use ed25519_dalek::VerifyingKey;
 use std::collections::HashMap;
 use tlog_tiles::tlog;
 
@@ -72,6 +74,16 @@ pub fn latest(conn: &mut Conn) -> Result<Option<Stored>> {
     newest.select(COLUMNS).limit(1).get_result(conn).optional()?.map(stored).transpose()
 }
 
+/// The checkpoint signed last of a generation.
+///
+/// # Errors
+/// What the database says.
+pub fn last_of(conn: &mut Conn, generation: i64) -> Result<Option<Stored>> {
+    let newest =
+        log_checkpoint::table.filter(log_checkpoint::generation.eq(generation)).order(log_checkpoint::size.desc());
+    newest.select(COLUMNS).limit(1).get_result(conn).optional()?.map(stored).transpose()
+}
+
 /// The last checkpoint signed at or before this moment.
 ///
 /// # Errors
@@ -109,6 +121,22 @@ pub fn generations(conn: &mut Conn) -> Result<Vec<Generation>> {
     let rows: Vec<(i64, String, String)> =
         log_generation::table.order(log_generation::generation).select(columns).load(conn)?;
     Ok(rows.into_iter().map(|(number, origin, verifier)| Generation { number, origin, verifier }).collect())
+}
+
+/// The head that a stored checkpoint signs, if this key signed it and it is that of the stored tree.
+///
+/// # Errors
+/// [`Error::LogHalted`] when it is not; what the database says.
+pub fn believed(conn: &mut Conn, origin: &str, stored: &Stored, key: &VerifyingKey) -> Result<Head> {
+    let head = Head::verify(&stored.note, &verifier_key(origin, key)).map_err(|e| {
+        Error::LogHalted(format!(
+            "its last checkpoint is not to be believed: {e}. Was the keys folder lost or replaced?"
+        ))
+    })?;
+    if head.size != stored.size || root(conn, stored.generation, head.size)? != head.root {
+        return Err(Error::LogHalted("its tree is not that of its last checkpoint".into()));
+    }
+    Ok(head)
 }
 
 /// Begins a generation.
@@ -236,11 +264,9 @@ pub fn pending(conn: &mut Conn, limit: i64) -> Result<Vec<Leaf>> {
         .select((event::enqueued, event::leaf_hash))
         .limit(limit)
         .load(conn)?;
-    rows.into_iter().map(of_event).collect()
-}
-
-fn of_event((enqueued, hash): (i64, Vec<u8>)) -> Result<Leaf> {
-    Ok(Leaf { enqueued: Some(enqueued), own: None, hash: hash_of(&hash)? })
+    let leaf =
+        |(enqueued, hash): (i64, Vec<u8>)| Ok(Leaf { enqueued: Some(enqueued), own: None, hash: hash_of(&hash)? });
+    rows.into_iter().map(leaf).collect()
 }
 
 /// They have their place.
@@ -258,20 +284,30 @@ pub fn placed(conn: &mut Conn, leaves: &[Leaf]) -> Result<()> {
     Ok(())
 }
 
-/// The events of a generation in their order, from a position on.
+/// The leaves of a generation in their order, from a position on.
 ///
 /// # Errors
-/// What the database says.
-pub fn events_from(conn: &mut Conn, generation: i64, from: i64, limit: i64) -> Result<Vec<(i64, Leaf)>> {
-    let rows: Vec<(i64, i64, Vec<u8>)> = log_leaf::table
-        .inner_join(event::table.on(log_leaf::enqueued.eq(event::enqueued.nullable())))
+/// What the database says, or when one is missing.
+pub fn leaves_from(conn: &mut Conn, generation: i64, from: i64, limit: i64) -> Result<Vec<Leaf>> {
+    type Bytes = Option<Vec<u8>>;
+    let rows: Vec<(i64, Option<i64>, Bytes, Bytes)> = log_leaf::table
+        .left_join(event::table.on(log_leaf::enqueued.eq(event::enqueued.nullable())))
         .filter(log_leaf::generation.eq(generation))
         .filter(log_leaf::position.ge(from))
         .order(log_leaf::position)
-        .select((log_leaf::position, event::enqueued, event::leaf_hash))
+        .select((log_leaf::position, log_leaf::enqueued, log_leaf::own, event::leaf_hash.nullable()))
         .limit(limit)
         .load(conn)?;
-    rows.into_iter().map(|(position, enqueued, hash)| Ok((position, of_event((enqueued, hash))?))).collect()
+    let leaf = |(expected, (position, enqueued, own, hash)): (i64, (i64, Option<i64>, Bytes, Bytes))| {
+        let hash = match (&own, hash) {
+            _ if position != expected => None,
+            (Some(own), _) => Some(leaf_hash(own)),
+            (None, hash) => hash.as_deref().map(hash_of).transpose()?,
+        };
+        let hash = hash.ok_or_else(|| Error::LogHalted(format!("its leaf {expected} is missing")))?;
+        Ok(Leaf { enqueued, own, hash })
+    };
+    (from..).zip(rows).map(leaf).collect()
 }
 
 /// Which events are asked for; nothing asked for is every one.

@@ -1,19 +1,25 @@
 //! What a node knows of the log at this moment: the last checkpoint that it may show, for all who wait for one.
 //!
-//! Ten times a second the node looks at the database. A checkpoint that is new must contain what the node's [guard](super::guard)
-//! holds; it is written there and synced, and only then is it shown.
+//! Ten times a second the node looks at the database. A checkpoint that is new must be signed by the log's key, be that of the
+//! stored tree, and contain what the node's [guard](super::guard) holds; it is written there and synced, and only then is it
+//! shown.
 use super::{
     checkpoint::Head,
     guard::Guard,
     log::{self, Stored},
-    sequencer::generation_of,
+    sequencer::{generation_of, origin},
 };
 use crate::{
     Error, Result,
+    auth::keys::Keys,
     db::{Address, Db},
 };
-use std::{sync::Arc, time::Duration};
-use tokio::{sync::watch, task};
+use ed25519_dalek::VerifyingKey;
+use std::{cmp::Ordering, sync::Arc, time::Duration};
+use tokio::{
+    sync::{Semaphore, SemaphorePermit, watch},
+    task,
+};
 
 /// How often the node looks.
 const EVERY: Duration = Duration::from_millis(100);
@@ -25,13 +31,17 @@ pub type Published = Arc<Stored>;
 #[derive(Debug)]
 pub struct Pulse {
     guard: Guard,
+    key: VerifyingKey,
     published: watch::Sender<Option<Published>>,
+    /// Those who listen read one after the other: however many there are, most of the store is left to requests.
+    turn: Semaphore,
 }
 
 impl Pulse {
     /// Nothing is known yet.
-    pub fn new(guard: Guard) -> Self {
-        Self { guard, published: watch::Sender::new(None) }
+    pub fn new(guard: Guard, keys: &Keys) -> Self {
+        let key = keys.log().verifying_key();
+        Self { guard, key, published: watch::Sender::new(None), turn: Semaphore::new(1) }
     }
 
     /// The last checkpoint that may be shown.
@@ -50,6 +60,11 @@ impl Pulse {
     /// Hears of each new one.
     pub fn listen(&self) -> watch::Receiver<Option<Published>> {
         self.published.subscribe()
+    }
+
+    /// Waits until it is one's turn to read for a stream.
+    pub async fn turn(&self) -> Option<SemaphorePermit<'_>> {
+        self.turn.acquire().await.ok()
     }
 
     /// Looks again and again until it is dropped.
@@ -87,20 +102,19 @@ impl Pulse {
         }
         let held = self.held(db.log()).await?;
         let published = Arc::new(newest);
-        if let Some((generation, seen)) = held {
-            let found = published.clone();
-            db.read(move |conn| {
-                let root = |conn: &mut _| log::root(conn, generation, seen.size);
-                let follows = match found.generation.cmp(&generation) {
-                    std::cmp::Ordering::Less => false,
-                    std::cmp::Ordering::Equal => seen.size <= found.size && root(conn)? == seen.root,
-                    std::cmp::Ordering::Greater => true,
-                };
-                let refusal = || Error::LogHalted("the log does not contain what this node has seen of it".into());
-                follows.then_some(()).ok_or_else(refusal)
-            })
-            .await?;
-        }
+        let (found, key, origin) = (published.clone(), self.key, origin(db.log(), published.generation));
+        db.read(move |conn| {
+            log::believed(conn, &origin, &found, &key)?;
+            let Some((generation, seen)) = &held else { return Ok(()) };
+            let follows = match found.generation.cmp(generation) {
+                Ordering::Less => false,
+                Ordering::Equal => seen.size <= found.size && log::root(conn, *generation, seen.size)? == seen.root,
+                Ordering::Greater => true,
+            };
+            let refusal = || Error::LogHalted("the log does not contain what this node has seen of it".into());
+            follows.then_some(()).ok_or_else(refusal)
+        })
+        .await?;
         let (guard, log, note) = (self.guard.clone(), db.log().to_owned(), published.note.clone());
         let written = task::spawn_blocking(move || guard.write(&log, &note)).await;
         written.map_err(|e| Error::Internal(e.to_string()))??;

@@ -8,12 +8,13 @@ use super::{
     guard::Guard,
     lease::Lease,
     log::{self, Generation, Leaf, Stored},
+    tree::count,
 };
 use crate::{
     Error, Result,
     app::Clock,
     auth::keys::Keys,
-    db::{Conn, Seal, migrate},
+    db::{Conn, Seal, columns::Time, migrate},
 };
 use ed25519_dalek::SigningKey;
 use serde_json::json;
@@ -28,9 +29,14 @@ pub fn origin(log: &str, generation: i64) -> String {
 
 /// The generation that an origin names, if it is of this log.
 pub fn generation_of(log: &str, origin: &str) -> Option<i64> {
-    let rest = origin.strip_prefix(log)?;
-    let number = if rest.is_empty() { 1 } else { rest.strip_prefix('/')?.parse().ok()? };
-    (self::origin(log, number) == origin).then_some(number)
+    let (named, generation) = parted(origin);
+    (named == log).then_some(generation)
+}
+
+/// The log and the generation that an origin names. The names of logs do not end in a number.
+pub fn parted(origin: &str) -> (&str, i64) {
+    let numbered = origin.rsplit_once('/').and_then(|(log, number)| Some((log, number.parse().ok()?)));
+    numbered.filter(|(log, number)| *number > 1 && self::origin(log, *number) == origin).unwrap_or((origin, 1))
 }
 
 /// The log as it was when this process last looked.
@@ -68,35 +74,26 @@ impl Sequencer {
         };
         let Some(stored) = log::latest(conn)? else {
             return match guarded {
-                None => self.begin(conn, &log, 1, None),
-                Some(guarded) if self.known.is_none() => self.begin(conn, &log, guarded.generation + 1, None),
+                None => self.begin(conn, &log, 1, None, None),
+                Some(guarded) if self.known.is_none() => self.set_back(conn, &log, guarded.generation + 1, None),
                 Some(_) => Err(Error::LogHalted("its checkpoints are gone".into())),
             };
         };
         let generation = log::generations(conn)?.pop().filter(|g| g.number == stored.generation);
         let generation =
             generation.ok_or_else(|| Error::LogHalted("its newest generation has no checkpoint".into()))?;
-        let verifier = Signer::new(&generation.origin, &self.key).verifier();
-        let head = Head::verify(&stored.note, &verifier).map_err(|e| {
-            Error::LogHalted(format!(
-                "its last checkpoint is not to be believed: {e}. Was the keys folder lost or replaced?"
-            ))
-        })?;
-        if head.size != stored.size || log::root(conn, generation.number, head.size)? != head.root {
-            return Err(Error::LogHalted("its tree is not that of its last checkpoint".into()));
-        }
+        let head = log::believed(conn, &generation.origin, &stored, &self.key.verifying_key())?;
         let Some(guarded) = guarded else {
             if head.size > 0 {
                 tracing::warn!(size = head.size, "this node has no guard yet: it adopts the log as it is");
             }
             return Ok((generation, stored, head));
         };
-        if set_back(&guarded, stored.generation, head.size) {
+        if is_less(&guarded, stored.generation, head.size) {
             if self.known.is_some() {
                 return Err(Error::LogHalted("the database was set back while the service ran".into()));
             }
-            let next = guarded.generation.max(stored.generation) + 1;
-            return self.begin(conn, &log, next, Some(&stored));
+            return self.set_back(conn, &log, guarded.generation.max(stored.generation) + 1, Some(&stored));
         }
         if guarded.generation == stored.generation
             && log::root(conn, stored.generation, guarded.head.size)? != guarded.head.root
@@ -114,33 +111,73 @@ impl Sequencer {
         }
     }
 
-    /// Begins a generation: from the second on its first leaf holds the last checkpoint anybody saw of the one before, and
-    /// every event that is still there follows in its old order.
-    fn begin(
+    /// Begins the next generation of a log that has less than this node has seen of it.
+    fn set_back(
         &self,
         conn: &mut Conn,
         log: &str,
         number: i64,
         kept: Option<&Stored>,
     ) -> Result<(Generation, Stored, Head)> {
+        let seen = self.guard.read(log)?.map(|(note, _)| note);
+        tracing::warn!(
+            generation = number,
+            "the database is older than what this node has seen of its log: the log goes on as a new generation"
+        );
+        self.begin(conn, log, number, seen.as_deref(), kept)
+    }
+
+    /// Begins the next generation because it is asked for: the log was restored together with its guard, and may go on in
+    /// another way than others have seen. `seen` is the last checkpoint that is known of it, if somebody has one. None where
+    /// a node is giving events their place at this moment.
+    ///
+    /// # Errors
+    /// [`Error::Open`] when `seen` is of another log or not signed by its key; what the database says.
+    pub fn go_on(&mut self, conn: &mut Conn, seen: Option<&str>) -> Result<Option<Stored>> {
+        let log = migrate::log_name(conn)?;
+        if !self.lease.hold(conn)? {
+            return Ok(None);
+        }
+        let none = || Error::Open("the log has no checkpoint yet: nobody can have seen another".into());
+        let kept = log::latest(conn)?.ok_or_else(none)?;
+        log::believed(conn, &origin(&log, kept.generation), &kept, &self.key.verifying_key())?;
+        let (mut newest, guarded) = (kept.generation, self.guard.read(&log)?);
+        let seen = seen.or(guarded.as_ref().map(|(note, _)| note.as_str()));
+        for note in seen.into_iter().chain(guarded.as_ref().map(|(note, _)| note.as_str())) {
+            let refused = |why: &dyn std::fmt::Display| Error::Open(format!("the checkpoint that was seen: {why}"));
+            let head = Head::read(note).map_err(|e| refused(&e))?;
+            let generation =
+                generation_of(&log, &head.origin).ok_or_else(|| refused(&format!("it is of {}", head.origin)))?;
+            Head::verify(note, &Signer::new(&head.origin, &self.key).verifier()).map_err(|e| refused(&e))?;
+            newest = newest.max(generation);
+        }
+        let (_, stored, _) = self.begin(conn, &log, newest + 1, seen.or(Some(&kept.note)), Some(&kept))?;
+        Ok(Some(stored))
+    }
+
+    /// Begins a generation: from the second on its first leaf holds the last checkpoint anybody saw of the one before, and
+    /// every leaf that is still there follows in its old order.
+    fn begin(
+        &self,
+        conn: &mut Conn,
+        log: &str,
+        number: i64,
+        seen: Option<&str>,
+        kept: Option<&Stored>,
+    ) -> Result<(Generation, Stored, Head)> {
         let signer = Signer::new(&origin(log, number), &self.key);
         let generation = Generation { number, origin: origin(log, number), verifier: signer.verifier() };
-        let at = self.clock.now();
+        let at = signed_at(self.clock.now(), kept);
         log::begin(conn, &generation, at)?;
         let (mut size, mut root) = (0, log::root(conn, number, 0)?);
         if number > 1 {
-            let guarded = self.guard.read(log)?.map(|(note, _)| note);
-            tracing::warn!(
-                generation = number,
-                "the database is older than what this node has seen of its log: the log goes on as a new generation"
-            );
             let own = canonical(&json!({
                 "v": 1,
                 "log": log,
                 "at": at,
                 "action": "continued",
                 "generation": number,
-                "seen": guarded,
+                "seen": seen,
                 "kept": kept.map(|stored| &stored.note),
             }))?;
             root = log::append(conn, number, size, &[Leaf { enqueued: None, hash: leaf_hash(&own), own: Some(own) }])?;
@@ -149,10 +186,11 @@ impl Sequencer {
         if let Some(kept) = kept {
             let mut from = 0;
             loop {
-                let events = log::events_from(conn, kept.generation, from, BATCH)?;
-                let Some((last, _)) = events.last() else { break };
-                from = last + 1;
-                let leaves: Vec<Leaf> = events.into_iter().map(|(_, leaf)| leaf).collect();
+                let leaves = log::leaves_from(conn, kept.generation, from, BATCH)?;
+                if leaves.is_empty() {
+                    break;
+                }
+                from += count(leaves.len() as u64)?;
                 root = log::append(conn, number, size, &leaves)?;
                 size += leaves.len() as u64;
             }
@@ -163,8 +201,20 @@ impl Sequencer {
     }
 }
 
+/// How far the clocks of nodes may lie apart, and a clock go back, in seconds.
+const SKEW: i64 = 60;
+
+/// When a checkpoint is signed: not before the one before it, so that the order of times is that of the log. A clock that is
+/// further behind was wrong before and has been put right, and is believed.
+fn signed_at(now: Time, before: Option<&Stored>) -> Time {
+    match before {
+        Some(before) if now < before.at && now >= before.at.plus_seconds(-SKEW) => before.at,
+        _ => now,
+    }
+}
+
 /// Whether a log has less than was seen of it.
-fn set_back(seen: &Known, generation: i64, size: u64) -> bool {
+fn is_less(seen: &Known, generation: i64, size: u64) -> bool {
     (generation, size) < (seen.generation, if generation < seen.generation { 0 } else { seen.head.size })
 }
 
@@ -173,7 +223,7 @@ fn sign(
     generation: &Generation,
     size: u64,
     root: super::event::Hash,
-    at: crate::db::columns::Time,
+    at: Time,
 ) -> Result<(Stored, Head)> {
     let note = signer.sign(size, root).map_err(|e| Error::Internal(format!("a checkpoint was not signed: {e}")))?;
     let stored = Stored { generation: generation.number, size, at, note };
@@ -203,8 +253,7 @@ impl Seal for Sequencer {
         let root = log::append(conn, generation.number, head.size, &leaves)?;
         log::placed(conn, &leaves)?;
         let signer = Signer::new(&generation.origin, &self.key);
-        // Checkpoints are in the order of their times, whatever the clock does.
-        let at = self.clock.now().max(stored.at);
+        let at = signed_at(self.clock.now(), Some(&stored));
         let (stored, head) = sign(&signer, &generation, head.size + leaves.len() as u64, root, at)?;
         log::keep(conn, &stored)?;
         self.next = Some(Known { generation: generation.number, head });
@@ -229,6 +278,8 @@ mod tests {
         for generation in [1, 2, 17] {
             assert_eq!(generation_of("benchside/x", &origin("benchside/x", generation)), Some(generation));
         }
+        assert_eq!(parted("benchside/x/17"), ("benchside/x", 17));
+        assert_eq!(parted("benchside/x"), ("benchside/x", 1));
         for foreign in
             ["benchside/y", "benchside/x/1", "benchside/x/02", "benchside/x2", "benchside/x/", "benchside/x/two"]
         {
@@ -237,12 +288,23 @@ mod tests {
     }
 
     #[test]
+    fn a_clock_that_was_put_right_is_believed() {
+        let noon: chrono::DateTime<chrono::Utc> = "2026-05-01T12:00:00Z".parse().unwrap();
+        let time = |seconds| Time::from(noon).plus_seconds(seconds);
+        let before = Stored { generation: 1, size: 1, at: time(0), note: String::new() };
+        for (now, expected) in [(5, 5), (0, 0), (-1, 0), (-60, 0), (-61, -61), (-90_000_000, -90_000_000)] {
+            assert_eq!(signed_at(time(now), Some(&before)), time(expected), "{now}");
+        }
+        assert_eq!(signed_at(time(-1), None), time(-1));
+    }
+
+    #[test]
     fn less_than_was_seen_is_set_back() {
         let head = Head { origin: "x".into(), size: 10, root: [0; 32] };
         let seen = Known { generation: 2, head };
         for (generation, size, expected) in [(1, 50, true), (2, 9, true), (2, 10, false), (2, 11, false), (3, 1, false)]
         {
-            assert_eq!(set_back(&seen, generation, size), expected, "{generation}/{size}");
+            assert_eq!(is_less(&seen, generation, size), expected, "{generation}/{size}");
         }
     }
 }

@@ -32,16 +32,25 @@ pub fn broken(e: &tlog::Error) -> Error {
 #[derive(Debug, Clone, Default)]
 pub struct Nodes(HashMap<u64, Node>);
 
-impl Nodes {
-    /// Takes one more.
-    pub fn insert(&mut self, number: u64, hash: Hash) {
-        self.0.insert(number, Node(hash));
+impl Extend<(u64, Hash)> for Nodes {
+    fn extend<I: IntoIterator<Item = (u64, Hash)>>(&mut self, nodes: I) {
+        self.0.extend(nodes.into_iter().map(|(number, hash)| (number, Node(hash))));
     }
 }
 
 impl FromIterator<(u64, Hash)> for Nodes {
     fn from_iter<I: IntoIterator<Item = (u64, Hash)>>(nodes: I) -> Self {
-        Self(nodes.into_iter().map(|(number, hash)| (number, Node(hash))).collect())
+        let mut all = Self::default();
+        all.extend(nodes);
+        all
+    }
+}
+
+impl IntoIterator for Nodes {
+    type Item = (u64, Hash);
+    type IntoIter = std::iter::Map<std::collections::hash_map::IntoIter<u64, Node>, fn((u64, Node)) -> Self::Item>;
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.into_iter().map(|(number, hash)| (number, hash.0))
     }
 }
 
@@ -95,11 +104,50 @@ pub fn grow(size: u64, nodes: &mut Nodes, leaves: &[Hash]) -> Result<Vec<(u64, H
         let first = tlog::stored_hash_index(0, position);
         let hashes = tlog::stored_hashes_for_record_hash(position, Node(*leaf), nodes).map_err(|e| broken(&e))?;
         for (number, hash) in (first..).zip(hashes) {
-            nodes.insert(number, hash.0);
+            nodes.0.insert(number, Node(hash.0));
             made.push((number, hash.0));
         }
     }
     Ok(made)
+}
+
+/// A tree that grows leaf by leaf, and remembers only what it grows on from.
+#[derive(Debug, Default)]
+pub struct Growing {
+    size: u64,
+    nodes: Nodes,
+}
+
+/// How many leaves come between two looks at what is no longer needed.
+const FORGET_EVERY: u64 = 1024;
+
+impl Growing {
+    /// How many leaves it has.
+    pub const fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// Takes the next leaf; answers the nodes that it completes.
+    ///
+    /// # Errors
+    /// Beyond 2^63 leaves.
+    pub fn push(&mut self, leaf: Hash) -> Result<Vec<(u64, Hash)>> {
+        let made = grow(self.size, &mut self.nodes, &[leaf])?;
+        self.size += 1;
+        if self.size.is_multiple_of(FORGET_EVERY) {
+            let needed = edge(self.size);
+            self.nodes.0.retain(|number, _| needed.contains(number));
+        }
+        Ok(made)
+    }
+
+    /// Its root.
+    ///
+    /// # Errors
+    /// Never: it has its edge.
+    pub fn root(&self) -> Result<Hash> {
+        root(self.size, &self.nodes)
+    }
 }
 
 #[cfg(test)]
@@ -165,6 +213,19 @@ mod tests {
             grow(first as u64, &mut nodes, &leaves[first..]).unwrap();
             let size = leaves.len() as u64;
             prop_assert_eq!(root(size, &nodes).unwrap(), defined(&leaves));
+        }
+
+        #[test]
+        fn leaf_by_leaf_it_is_the_same_tree(size in 0_usize..2600) {
+            let leaves: Vec<_> = (0..size).map(|n| leaf_hash(&n.to_be_bytes())).collect();
+            let mut growing = Growing::default();
+            let mut made = Nodes::default();
+            for leaf in &leaves {
+                made.extend(growing.push(*leaf).unwrap());
+            }
+            prop_assert_eq!(growing.root().unwrap(), defined(&leaves));
+            prop_assert_eq!(made.0, grown(&leaves).0);
+            prop_assert!(growing.nodes.0.len() < 2 * 1024 + 64, "it forgets");
         }
 
         #[test]

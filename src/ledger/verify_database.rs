@@ -3,8 +3,9 @@
 use super::{
     event::{Hash, commitment},
     log::{self, Generation},
+    sequencer::origin,
     tree::count,
-    verify::{FaultKind, Report, Said, Walk},
+    verify::{self, FaultKind, Report, Said, Walk},
 };
 use crate::{
     Error, Result,
@@ -65,43 +66,47 @@ struct Learnt {
 }
 
 /// Checks the newest generation and everything beside it. `verifier` is the key that checkpoints must be signed with;
-/// `pinned` a checkpoint that was kept elsewhere.
+/// `pinned` are checkpoints that were kept elsewhere.
 ///
 /// # Errors
 /// What the database says. What is wrong with the log is in the report.
-pub fn verify(conn: &mut Conn, verifier: Option<&str>, pinned: Option<&str>) -> Result<Report> {
+pub fn verify(conn: &mut Conn, verifier: Option<&str>, pinned: &[&str]) -> Result<Report> {
     let name = migrate::log_name(conn)?;
-    let mut walk = Walk::of(Some(name.clone()));
-    let mut learnt = Learnt::default();
     let newest = log::generations(conn)?.pop();
-    if let Some(generation) = &newest {
-        let verifier = verifier.unwrap_or(&generation.verifier);
-        leaves(conn, generation, verifier, pinned, &mut walk, &mut learnt)?;
+    let verifier = verifier.or(newest.as_ref().map(|generation| &*generation.verifier));
+    let pinned = match verifier {
+        Some(verifier) => pinned.iter().map(|note| verify::pinned(note, verifier)).collect::<Result<_>>()?,
+        None if pinned.is_empty() => Vec::new(),
+        None => return Err(Error::Open("the log has no checkpoint, and no key to believe another by".into())),
+    };
+    let mut walk = Walk::of(origin(&name, newest.as_ref().map_or(1, |generation| generation.number)), pinned);
+    let mut learnt = Learnt::default();
+    if let (Some(generation), Some(verifier)) = (&newest, verifier) {
+        leaves(conn, generation.number, verifier, &mut walk, &mut learnt)?;
     }
     let waiting = pending(conn, &mut walk, &mut learnt)?;
     unplaced(conn, newest.as_ref(), &mut walk)?;
     let erased = erasures(&mut walk, &learnt);
-    records(conn, &mut walk, &learnt)?;
-    walk.report(newest.map_or(name, |generation| generation.origin), waiting, erased)
+    records(conn, &mut walk, &learnt);
+    walk.report(waiting, erased)
 }
 
-fn leaves(
-    conn: &mut Conn,
-    generation: &Generation,
-    verifier: &str,
-    pinned: Option<&str>,
-    walk: &mut Walk,
-    learnt: &mut Learnt,
-) -> Result<()> {
-    let mut checkpoints = Checkpoints::of(conn, generation, verifier, pinned)?;
+fn leaves(conn: &mut Conn, generation: i64, verifier: &str, walk: &mut Walk, learnt: &mut Learnt) -> Result<()> {
+    let mut checkpoints = Checkpoints::of(conn, generation, verifier)?;
     checkpoints.meet(conn, walk)?;
     loop {
         let from = count(walk.size())?;
-        let page = placed(conn, generation.number, from)?;
-        if page.is_empty() {
-            break;
-        }
-        let nodes = nodes(conn, generation.number, walk.size(), page.len())?;
+        // One by one where something among many cannot be read, so that it is named.
+        let page = match placed(conn, generation, from, PAGE).or_else(|_| placed(conn, generation, from, 1)) {
+            Ok(page) if page.is_empty() => break,
+            Ok(page) => page,
+            Err(error) => {
+                let what = format!("the leaf or its event cannot be read: {error}");
+                walk.fault(Some(walk.size()), FaultKind::EventChanged, what);
+                return Ok(());
+            }
+        };
+        let nodes = nodes(conn, generation, walk.size(), page.len())?;
         for (expected, (position, _, own, row)) in (from..).zip(page) {
             if position != expected {
                 walk.fault(
@@ -117,6 +122,9 @@ fn leaves(
                 return Ok(());
             };
             let (said, made) = walk.leaf(&bytes)?;
+            if row.is_none() && said.is_some() {
+                walk.fault(Some(index), FaultKind::LeafMissing, "the event of this leaf is gone");
+            }
             if let Some((number, hash)) = made.iter().find(|(number, hash)| nodes.get(number) != Some(hash)) {
                 let stored = nodes.get(number).map_or("missing".into(), hex::encode);
                 let what = format!("node {number} of the tree is {stored}, the leaves make it {}", hex::encode(hash));
@@ -130,7 +138,7 @@ fn leaves(
     }
     checkpoints.rest(conn, walk)?;
     let stray: i64 = log_node::table
-        .filter(log_node::generation.eq(generation.number))
+        .filter(log_node::generation.eq(generation))
         .filter(log_node::number.ge(count(tlog_tiles::tlog::stored_hash_count(walk.size()))?))
         .count()
         .get_result(conn)?;
@@ -144,14 +152,14 @@ fn leaves(
     Ok(())
 }
 
-fn placed(conn: &mut Conn, generation: i64, from: i64) -> Result<Vec<Placed>> {
+fn placed(conn: &mut Conn, generation: i64, from: i64, limit: i64) -> Result<Vec<Placed>> {
     Ok(log_leaf::table
         .left_join(event::table.on(log_leaf::enqueued.eq(event::enqueued.nullable())))
         .filter(log_leaf::generation.eq(generation))
         .filter(log_leaf::position.ge(from))
         .order(log_leaf::position)
         .select((log_leaf::position, log_leaf::enqueued, log_leaf::own, Option::<Row>::as_select()))
-        .limit(PAGE)
+        .limit(limit)
         .load(conn)?)
 }
 
@@ -168,30 +176,17 @@ fn nodes(conn: &mut Conn, generation: i64, size: u64, leaves: usize) -> Result<H
     rows.into_iter().map(|(number, hash)| Ok((super::tree::natural(number)?, log::hash_of(&hash)?))).collect()
 }
 
-/// The checkpoints on the way, stored and pinned.
+/// The stored checkpoints on the way.
 struct Checkpoints<'a> {
     generation: i64,
     verifier: &'a str,
     ahead: VecDeque<log::Stored>,
     above: i64,
-    pinned: Option<(u64, &'a str)>,
-    at: Option<Time>,
 }
 
 impl<'a> Checkpoints<'a> {
-    fn of(conn: &mut Conn, generation: &Generation, verifier: &'a str, pinned: Option<&'a str>) -> Result<Self> {
-        let pinned = pinned.map(|note| {
-            let head = super::checkpoint::Head::verify(note, verifier);
-            head.map(|head| (head.size, note)).map_err(|e| Error::Open(format!("the pinned checkpoint: {e}")))
-        });
-        let mut all = Self {
-            generation: generation.number,
-            verifier,
-            ahead: VecDeque::new(),
-            above: -1,
-            pinned: pinned.transpose()?,
-            at: None,
-        };
+    fn of(conn: &mut Conn, generation: i64, verifier: &'a str) -> Result<Self> {
+        let mut all = Self { generation, verifier, ahead: VecDeque::new(), above: -1 };
         all.fetch(conn)?;
         Ok(all)
     }
@@ -208,28 +203,17 @@ impl<'a> Checkpoints<'a> {
     fn meet(&mut self, conn: &mut Conn, walk: &mut Walk) -> Result<()> {
         while let Some(stored) = self.ahead.pop_front_if(|next| next.size == walk.size()) {
             walk.checkpoint(&stored.note, self.verifier)?;
-            if self.at.replace(stored.at).is_some_and(|before| before > stored.at) {
-                let what = format!("the checkpoint of {} leaves is older than the one before it", stored.size);
-                walk.fault(Some(stored.size.saturating_sub(1)), FaultKind::CheckpointWrong, what);
-            }
             if self.ahead.is_empty() {
                 self.fetch(conn)?;
             }
-        }
-        if let Some((size, note)) = self.pinned
-            && size == walk.size()
-        {
-            walk.checkpoint(note, self.verifier)?;
         }
         Ok(())
     }
 
     /// Those of more leaves than there are; and leaves that no checkpoint covers.
     fn rest(&self, conn: &mut Conn, walk: &mut Walk) -> Result<()> {
-        let beyond = self.ahead.front().map(|next| next.size).into_iter();
-        let pinned = self.pinned.map(|(size, _)| size).filter(|size| *size > walk.size());
-        if let Some(size) = beyond.chain(pinned).max() {
-            walk.beyond(size);
+        if let Some(next) = self.ahead.front() {
+            walk.beyond(next.size);
         }
         if log::checkpoints_after(conn, self.generation, count(walk.size())? - 1, 1)?.is_empty() {
             let what = "no checkpoint covers the last leaves";
@@ -368,26 +352,45 @@ fn erasures(walk: &mut Walk, learnt: &Learnt) -> u64 {
 }
 
 /// That the records of today are what their last events say.
-fn records(conn: &mut Conn, walk: &mut Walk, learnt: &Learnt) -> Result<()> {
+fn records(conn: &mut Conn, walk: &mut Walk, learnt: &Learnt) {
     let mut seen = HashSet::new();
+    let mut all = true;
     for kind in RecordKind::ALL {
-        let mut after = Uuid::nil();
-        loop {
-            let page = app::current(conn, *kind, after, PAGE)?;
-            let Some(last) = page.last() else { break };
-            after = last.id;
-            for record in page {
-                seen.insert(record.id);
-                compare(walk, learnt, *kind, &record);
+        all &= of_kind(conn, walk, learnt, *kind, &mut seen);
+    }
+    // What could not be read is not gone.
+    if !all {
+        return;
+    }
+    let mut gone: Vec<_> = walk.heads().keys().filter(|id| !seen.contains(id)).copied().collect();
+    gone.sort_unstable();
+    for id in gone {
+        let place = learnt.places.get(&id).copied().flatten();
+        walk.fault(place, FaultKind::RecordChanged, format!("the record {id} is gone"));
+    }
+}
+
+/// The records of one kind; false if not all of them could be read.
+fn of_kind(conn: &mut Conn, walk: &mut Walk, learnt: &Learnt, kind: RecordKind, seen: &mut HashSet<Uuid>) -> bool {
+    let mut after = None;
+    loop {
+        match app::current(conn, kind, after, PAGE).or_else(|_| app::current(conn, kind, after, 1)) {
+            Ok(page) if page.is_empty() => return true,
+            Ok(page) => {
+                after = page.last().map(|last| last.id);
+                for record in page {
+                    seen.insert(record.id);
+                    compare(walk, learnt, kind, &record);
+                }
+            }
+            Err(error) => {
+                let behind = after.map_or_else(|| "the first".to_owned(), |id| format!("the next after {id}"));
+                let what = format!("of the records of kind {kind}, {behind} cannot be read: {error}");
+                walk.fault(None, FaultKind::RecordChanged, what);
+                return false;
             }
         }
     }
-    let mut gone: Vec<_> = learnt.places.iter().filter(|(id, _)| !seen.contains(id)).collect();
-    gone.sort();
-    for (id, place) in gone {
-        walk.fault(*place, FaultKind::RecordChanged, format!("the record {id} is gone"));
-    }
-    Ok(())
 }
 
 fn compare(walk: &mut Walk, learnt: &Learnt, kind: RecordKind, record: &Current) {

@@ -203,7 +203,7 @@ fn the_payload_of_a_signed_version_is_missed(app: &TestApp) {
     settled(app);
     sound(app);
     app.sql("UPDATE event SET salt = NULL, payload = NULL WHERE record_kind = 'finding' AND record_version = 2");
-    let report = app.read(|conn| benchside::ledger::verify_database::verify(conn, None, None));
+    let report = app.read(|conn| benchside::ledger::verify_database::verify(conn, None, &[]));
     assert_eq!(report.faults.len(), 1, "{:#?}", report.faults);
 }
 
@@ -213,6 +213,6 @@ fn a_payload_that_no_erasure_names_is_missed(app: &TestApp) {
     settled(app);
     sound(app);
     app.sql("UPDATE event SET salt = NULL, payload = NULL WHERE record_kind = 'discovery' AND record_version = 2");
-    let report = app.read(|conn| benchside::ledger::verify_database::verify(conn, None, None));
+    let report = app.read(|conn| benchside::ledger::verify_database::verify(conn, None, &[]));
     assert_eq!(report.faults.len(), 1, "{:#?}", report.faults);
 }

@@ -2,7 +2,10 @@
 use super::{Batch, CloudEvent, Position, read};
 use crate::{
     Error, Result,
-    auth::{extract::Guard, policy::Read},
+    auth::{
+        extract::Guard,
+        policy::{Principal, Read},
+    },
     http::{accept, params::Params},
     ledger::{
         log::{Stored, Wanted},
@@ -23,6 +26,8 @@ pub fn routes(cfg: &mut ServiceConfig) {
     cfg.service(list_events);
 }
 
+/// A comment, which readers pass over.
+const STILL_HERE: &str = ":\n\n";
 /// How often a stream shows that it is still there, and asks whether its reader still may read.
 const HEARTBEAT: Duration = Duration::from_secs(15);
 /// After how long a stream asks again when the database has no time for it.
@@ -126,7 +131,11 @@ async fn start(who: &Guard<Read>, request: &HttpRequest, params: &mut Params, lo
     position.refuse_former(log)?;
     // Another node may have shown more than this one has looked at yet.
     let newest = if position.is_in(log) { None } else { who.app().db.read(crate::ledger::log::latest).await? };
-    if !position.is_in(newest.as_ref().unwrap_or(log)) {
+    let newest = newest.as_ref().unwrap_or(log);
+    if position.is_in(newest) && newest.generation != log.generation {
+        return Err(Error::LogHalted("this node does not show the generation that was read yet".into()));
+    }
+    if !position.is_in(newest) {
         params.faults.push_parameter(name, "out_of_range", "must be the `sequence` of an event that was");
     }
     Ok(position.index.saturating_add(1))
@@ -152,37 +161,55 @@ impl Listener {
     /// What to send next; none when the stream ends. Nothing is read from the log before it can be sent.
     async fn next(&mut self) -> Option<String> {
         if !std::mem::replace(&mut self.begun, true) {
-            return Some(":\n\n".into());
+            return Some(STILL_HERE.into());
         }
         loop {
-            if self.who.app().stopping.load(Ordering::Relaxed) {
-                return None;
+            match self.news_or_heartbeat().await {
+                Ok(text) => return text,
+                Err(Error::Overloaded) => tokio::time::sleep(AGAIN).await,
+                Err(_) => return None,
             }
-            let shown = self.news.borrow_and_update().clone()?;
+        }
+    }
+
+    /// The next events, or once nothing has come for a while, that the stream is still there.
+    async fn news_or_heartbeat(&mut self) -> Result<Option<String>> {
+        loop {
+            if self.who.app().stopping.load(Ordering::Relaxed) {
+                return Ok(None);
+            }
+            let Some(shown) = self.news.borrow_and_update().clone() else { return Ok(None) };
             if shown.generation != self.generation {
-                return None;
+                return Ok(None);
             }
             if shown.size > self.from {
-                match self.batch(shown).await {
-                    Ok(text) => return Some(text),
-                    Err(Error::Overloaded) => tokio::time::sleep(AGAIN).await,
-                    Err(_) => return None,
-                }
-                continue;
+                return self.batch().await;
             }
             match timeout(HEARTBEAT, self.news.changed()).await {
                 Ok(Ok(())) => {}
-                Ok(Err(_)) => return None,
+                Ok(Err(_)) => return Ok(None),
                 Err(_) => {
-                    self.who.again(&self.request).await.ok()?;
-                    return Some(":\n\n".into());
+                    let _turn = self.who.app().pulse.turn().await;
+                    self.reader().await?;
+                    return Ok(Some(STILL_HERE.into()));
                 }
             }
         }
     }
 
-    async fn batch(&mut self, shown: Published) -> Result<String> {
-        let who = self.who.again(&self.request).await?;
+    /// Who reads, as they are now. A provider that is slow to answer for them must not hold up all other streams.
+    async fn reader(&self) -> Result<Principal> {
+        timeout(AGAIN, self.who.again(&self.request)).await.unwrap_or(Err(Error::Overloaded))
+    }
+
+    async fn batch(&mut self) -> Result<Option<String>> {
+        let _turn = self.who.app().pulse.turn().await;
+        let who = self.reader().await?;
+        // While others had their turn, more has come.
+        let Some(shown) = self.news.borrow_and_update().clone().filter(|shown| shown.generation == self.generation)
+        else {
+            return Ok(None);
+        };
         let (generation, from, wanted) = (self.generation, self.from, self.wanted.clone());
         let batch = self.who.app().db.read(move |conn| read(conn, &who, &shown, from, &wanted, AT_ONCE)).await?;
         self.from = batch.until;
@@ -196,7 +223,7 @@ impl Listener {
         if let Some(index) = batch.until.checked_sub(1) {
             let _ = write!(text, "id: {}\n\n", Position { generation, index });
         }
-        Ok(text)
+        Ok(Some(text))
     }
 }
 

@@ -144,7 +144,8 @@ pub struct Batch {
 /// What the database says.
 pub fn read(conn: &mut Conn, who: &Principal, log: &Stored, from: u64, wanted: &Wanted, limit: usize) -> Result<Batch> {
     let origin = super::sequencer::origin(&crate::db::migrate::log_name(conn)?, log.generation);
-    let end = log.size.min(from.saturating_add(PASSED));
+    // A node that is behind has nothing to tell whoever has come further, and does not set them back.
+    let end = log.size.min(from.saturating_add(PASSED)).max(from);
     let rows = log::wanted(conn, log.generation, count(from)?..count(end)?, wanted, LOOKED_AT)?;
     let all = i64::try_from(rows.len()).is_ok_and(|n| n < LOOKED_AT);
     let mut until = match rows.last() {

@@ -14,7 +14,7 @@ use benchside::{
         log::{self, Generation},
         proof::Proof,
         pulse::Published,
-        verify::{Continued, Report},
+        verify::{Continued, FaultKind, Report},
         verify_database,
     },
 };
@@ -31,6 +31,7 @@ on_both_engines!(
     a_pinned_checkpoint_stays_part_of_the_log,
     auditors_read_the_log_itself,
     a_database_that_was_set_back_goes_on_as_a_new_generation,
+    a_log_goes_on_as_a_new_generation_where_that_is_asked_for,
     a_forked_log_is_not_signed,
     two_nodes_give_each_event_one_place,
 );
@@ -55,7 +56,7 @@ fn generation(app: &TestApp) -> Generation {
 }
 
 fn verified(app: &TestApp) -> Report {
-    app.read(|conn| verify_database::verify(conn, None, None))
+    app.read(|conn| verify_database::verify(conn, None, &[]))
 }
 
 #[track_caller]
@@ -89,9 +90,9 @@ fn every_event_has_its_place_under_a_signed_checkpoint(app: &TestApp) {
     // An organization, a person, and three versions of each discovery.
     assert_eq!((report.size, report.waiting), (2 + 15, 0));
     let size = i64::try_from(report.size).unwrap();
-    let events = app.read(move |conn| log::events_from(conn, 1, 0, size + 1));
-    assert_eq!(events.iter().map(|(position, _)| *position).collect::<Vec<_>>(), (0..size).collect::<Vec<_>>());
-    assert_eq!(events.iter().map(|(_, leaf)| leaf.enqueued.unwrap()).collect::<BTreeSet<_>>().len(), events.len());
+    let leaves = app.read(move |conn| log::leaves_from(conn, 1, 0, size + 1));
+    assert_eq!(leaves.len() as u64, report.size);
+    assert_eq!(leaves.iter().map(|leaf| leaf.enqueued.unwrap()).collect::<BTreeSet<_>>().len(), leaves.len());
 }
 
 fn an_event_is_proved_to_whoever_may_see_it(app: &TestApp) {
@@ -132,7 +133,6 @@ fn an_event_is_proved_to_whoever_may_see_it(app: &TestApp) {
 }
 
 fn a_pinned_checkpoint_stays_part_of_the_log(app: &TestApp) {
-    use tlog_tiles::tlog::{self, Hash};
     let ada = some_history(app, 2);
     let pinned = Head::verify(&settled(app).note, &generation(app).verifier).unwrap();
     let pinned_note = settled(app).note.clone();
@@ -144,14 +144,9 @@ fn a_pinned_checkpoint_stays_part_of_the_log(app: &TestApp) {
     settled(app);
     let answer = ada.get(&format!("/v1/ledger/consistency?from={}", pinned.size)).expect(200).body;
     let now = Head::verify(answer["checkpoint"].as_str().unwrap(), &generation(app).verifier).unwrap();
-    let decode = |hash: &serde_json::Value| {
-        let bytes = base64::Engine::decode(&base64::prelude::BASE64_STANDARD, hash.as_str().unwrap()).unwrap();
-        Hash(bytes.try_into().unwrap())
-    };
-    let path: Vec<Hash> = answer["hashes"].as_array().unwrap().iter().map(decode).collect();
-    tlog::check_tree(&path, now.size, Hash(now.root), pinned.size, Hash(pinned.root)).unwrap();
+    consistent(&answer, &now, &pinned);
     assert_eq!(ada.get("/v1/ledger/checkpoint").expect(200).body.as_str().unwrap(), settled(app).note);
-    let report = app.read(move |conn| verify_database::verify(conn, None, Some(&pinned_note)));
+    let report = app.read(move |conn| verify_database::verify(conn, None, &[&pinned_note]));
     assert!(report.is_clean(), "{:#?}", report.faults);
     for (query, code) in
         [("", "required"), ("?from=3&to=2", "out_of_range"), ("?from=-1", "out_of_range"), ("?from=x", "invalid_value")]
@@ -199,6 +194,9 @@ fn auditors_read_the_log_itself(app: &TestApp) {
         "00/000",
         "entries",
         "a/000",
+        "0/000.p/0",
+        "entries/000.p/0",
+        "0/000.p/256",
     ] {
         auditor.get(&format!("/v1/ledger/tile/{beyond}")).refused(404, "not_found");
     }
@@ -243,8 +241,26 @@ pub fn by_force(url: &str, statements: &[&str]) {
     damage::lock(&mut conn);
 }
 
+/// A node on a log that goes on under another number, in which every event has a new place: the last one had lost its own.
+pub fn in_a_new_generation(app: &TestApp, edge: Edge) -> Node {
+    let size = settled(app).size;
+    app.app.db.close();
+    by_force(
+        &app.url,
+        &[
+            &format!("DELETE FROM log_checkpoint WHERE size = {size}"),
+            &format!("DELETE FROM log_node WHERE number >= {}", tlog_tiles::tlog::stored_hash_count(size - 1)),
+            &format!("INSERT INTO event_pending SELECT enqueued FROM log_leaf WHERE position = {}", size - 1),
+            &format!("DELETE FROM log_leaf WHERE position = {}", size - 1),
+        ],
+    );
+    let node = app.node(edge, Clock::system());
+    wait_for(&node, |shown| shown.generation == 2);
+    node
+}
+
 fn a_database_that_was_set_back_goes_on_as_a_new_generation(app: &TestApp) {
-    some_history(app, 3);
+    let ada = some_history(app, 3);
     let before = settled(app);
     let checkpoints = app.read(|conn| log::checkpoints_after(conn, 1, 0, 1000));
     let kept = checkpoints.iter().map(|c| c.size).filter(|size| *size < before.size).max().unwrap();
@@ -276,10 +292,88 @@ fn a_database_that_was_set_back_goes_on_as_a_new_generation(app: &TestApp) {
     let first: serde_json::Value = serde_json::from_slice(&first).unwrap();
     assert_eq!((first["action"].as_str(), first["seen"].as_str()), (Some("continued"), Some(&*before.note)));
     assert!(first["kept"].as_str().unwrap().contains(&format!("\n{kept}\n")));
-    let report = verify_database::verify(&mut conn, None, None).unwrap();
-    assert_eq!(report.continued, Some(Continued { seen: before.size, kept }), "whoever checks is told what was lost");
-    let faults: Vec<_> = report.faults.iter().filter(|f| f.kind.as_str() != "record_changed").collect();
-    assert!(faults.is_empty(), "{faults:#?}");
+    let report = verify_database::verify(&mut conn, None, &[]).unwrap();
+    assert_eq!(report.continued, [Continued { seen: before.size, kept }], "whoever checks is told what was lost");
+    assert_eq!(of_the_log(&report), None);
+    // Whoever has pinned a checkpoint of the generation before can still ask after it.
+    let pinned = checkpoints.iter().find(|c| c.size > 2 && c.size < kept).unwrap();
+    for (note, expected) in [(&pinned.note, None), (&before.note, Some((Some(0), FaultKind::Truncated)))] {
+        let report = verify_database::verify(&mut conn, None, &[note]).unwrap();
+        assert_eq!(of_the_log(&report), expected, "{note}");
+    }
+    let ada = ada.at(&node);
+    let path = format!("/v1/ledger/consistency?generation=1&from={}", pinned.size);
+    let answer = ada.get(&path).expect(200).body;
+    let last = checkpoints.iter().find(|c| c.size == kept).unwrap();
+    assert_eq!((&answer["to"], &answer["checkpoint"]), (&json!(kept), &json!(last.note)));
+    consistent(&answer, &Head::read(&last.note).unwrap(), &Head::read(&pinned.note).unwrap());
+    for generation in ["0", "3", "x"] {
+        ada.get(&format!("/v1/ledger/consistency?from=1&generation={generation}")).refused(422, "invalid");
+    }
+}
+
+/// The first fault of the log itself.
+fn of_the_log(report: &Report) -> Option<(Option<u64>, FaultKind)> {
+    report.faults.iter().map(|f| (f.index, f.kind)).find(|(_, kind)| *kind != FaultKind::RecordChanged)
+}
+
+/// Database and guard were restored together from a backup, and somebody has kept a later checkpoint.
+fn a_log_goes_on_as_a_new_generation_where_that_is_asked_for(app: &TestApp) {
+    let ada = some_history(app, 1);
+    let guarded = settled(app);
+    let lab = ada.get("/v1/me").expect(200).body["organizations"][0]["id"].clone();
+    let new = json!({ "title": "Later", "modality": "device", "lab_id": lab });
+    ada.post("/v1/discoveries", new).expect(201);
+    let later = settled(app);
+    app.app.db.close();
+    let file = app.folder.join("seen");
+    let ledger = |args: &[&str], note: &str| {
+        std::fs::write(&file, note).unwrap();
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_benchside"));
+        command.args(["ledger"]).args(args);
+        command.env("BENCHSIDE_DATABASE", &app.url).env("BENCHSIDE_KEYS", app.folder.join("keys"));
+        let done = command.output().unwrap();
+        (done.status.success(), String::from_utf8(done.stdout).unwrap() + &String::from_utf8(done.stderr).unwrap())
+    };
+    let seen = file.to_str().unwrap();
+    for (note, why) in [
+        (later.note.replace("benchside/", "elsewhere/"), "it is of elsewhere"),
+        (later.note.replacen(&format!("\n{}\n", later.size), "\n999\n", 1), "it is not signed"),
+        ("nothing".into(), "not a checkpoint"),
+    ] {
+        let (ok, said) = ledger(&["continue", "--seen", seen], &note);
+        assert!(!ok && said.contains(why), "{said}");
+    }
+    let (ok, said) = ledger(&["continue", "--seen", seen], &later.note);
+    assert!(ok && said.contains("generation 2"), "{said}");
+    let (ok, said) = ledger(&["continue"], "");
+    assert!(ok && said.contains("generation 3"), "and again, from its own guard: {said}");
+    let (ok, said) = ledger(&["verify", "--json"], "");
+    let report: serde_json::Value = serde_json::from_str(&said).unwrap();
+    let size = later.size;
+    let continued = json!([{ "seen": size + 1, "kept": size + 1 }, { "seen": size, "kept": size }]);
+    assert_eq!((ok, &report["size"], &report["continued"]), (true, &json!(size + 2), &continued));
+    for note in [&guarded.note, &later.note] {
+        let (ok, said) = ledger(&["verify", "--checkpoint", seen], note);
+        assert!(ok, "{said}");
+    }
+    let node = next_node(app);
+    let shown = wait_for(&node, |_| true);
+    assert_eq!((shown.generation, shown.size), (3, size + 2));
+    ada.at(&node).get("/v1/events?after=1-1").refused(410, "feed_reset");
+    let page = ada.at(&node).get("/v1/events").expect(200).body;
+    assert_eq!(page["data"][0]["sequence"], "3-2", "the first two leaves are of no event");
+}
+
+/// That an answer proves a head to begin with an earlier one.
+fn consistent(answer: &serde_json::Value, now: &Head, pinned: &Head) {
+    use tlog_tiles::tlog::{self, Hash};
+    let decode = |hash: &serde_json::Value| {
+        let bytes = base64::Engine::decode(&base64::prelude::BASE64_STANDARD, hash.as_str().unwrap()).unwrap();
+        Hash(bytes.try_into().unwrap())
+    };
+    let path: Vec<Hash> = answer["hashes"].as_array().unwrap().iter().map(decode).collect();
+    tlog::check_tree(&path, now.size, Hash(now.root), pinned.size, Hash(pinned.root)).unwrap();
 }
 
 fn a_forked_log_is_not_signed(app: &TestApp) {

@@ -26,7 +26,7 @@ fn an_export_is_checked_byte_by_byte(app: &TestApp) {
     let (verifier, folder) = (generation(app).verifier, app.folder.join("export"));
     let (to, stored) = (folder.clone(), checkpoint.clone());
     app.read(move |conn| export::write(conn, &stored, &to));
-    let clean = export::verify(&folder, &verifier, Some(&checkpoint.note)).unwrap();
+    let clean = export::verify(&folder, &verifier, &[&checkpoint.note]).unwrap();
     assert!(clean.is_clean() && clean.size == checkpoint.size, "{:#?}", clean.faults);
     let found = files(&folder);
     assert_eq!(found.len(), 6, "a checkpoint, two tiles of leaves, three of hashes: {found:?}");
@@ -44,7 +44,7 @@ fn an_export_is_checked_byte_by_byte(app: &TestApp) {
             continue;
         }
         fs::write(path, &damaged).unwrap();
-        match export::verify(&folder, &verifier, None) {
+        match export::verify(&folder, &verifier, &[]) {
             Ok(report) => {
                 assert!(!report.is_clean(), "trial {trial}: byte {at} of {} ", path.display());
                 assert!(report.faults[0].index.is_some(), "{:#?}", report.faults);
@@ -61,12 +61,12 @@ fn an_export_is_checked_byte_by_byte(app: &TestApp) {
     for path in &found[1..] {
         let bytes = fs::read(path).unwrap();
         fs::remove_file(path).unwrap();
-        let report = export::verify(&folder, &verifier, None).unwrap();
+        let report = export::verify(&folder, &verifier, &[]).unwrap();
         assert!(report.faults.iter().any(|f| f.what.contains("missing")), "{}: {:#?}", path.display(), report.faults);
         fs::write(path, bytes).unwrap();
     }
     fs::write(folder.join("tile/0/007"), [0; 32]).unwrap();
-    let report = export::verify(&folder, &verifier, None).unwrap();
+    let report = export::verify(&folder, &verifier, &[]).unwrap();
     assert_eq!(report.faults[0].kind, FaultKind::FileUnexpected);
 }
 

@@ -46,7 +46,7 @@ impl Desk {
         let (issuer, audience) = ("benchside".into(), "benchside".into());
         let node = assemble(
             db,
-            Pulse::new(Guard::within(app.folder.join("keys"))),
+            Pulse::new(Guard::within(app.folder.join("keys"), keys.log().verifying_key()), &keys),
             &keys,
             issuer,
             audience,
