@@ -97,7 +97,7 @@ fn every_damage_is_found_and_placed(app: &TestApp) {
             )
         }
     };
-    for trial in 0..200 {
+    for trial in 0..210 {
         let position = fastrand::i64(0..size);
         let enqueued = number(&mut conn, &format!("SELECT enqueued AS n FROM log_leaf WHERE position = {position}"));
         let event = format!("WHERE enqueued = {enqueued}");
@@ -106,7 +106,7 @@ fn every_damage_is_found_and_placed(app: &TestApp) {
         let place = fastrand::u64(0..4096);
         let text = |column: &str| format!("UPDATE event SET {column} = {column} || 'x' {event}");
         let leaf_number = tlog_tiles::tlog::stored_hash_index(0, position.unsigned_abs());
-        let (statements, expected): (Vec<String>, i64) = match trial % 20 {
+        let (statements, expected): (Vec<String>, i64) = match trial % 21 {
             0 => (vec![format!("UPDATE event SET {} {event}", flip("leaf", place))], position),
             1 => (vec![format!("UPDATE event SET {} {event}", flip("leaf_hash", place))], position),
             2 => (vec![format!("UPDATE event SET {} {event}", flip("payload", place))], position),
@@ -154,7 +154,17 @@ fn every_damage_is_found_and_placed(app: &TestApp) {
                 (vec![format!("INSERT INTO event (id, {into}) SELECT {id}, {columns} FROM event {event}")], size)
             }
             17 => (vec![format!("DELETE FROM log_checkpoint WHERE size > {position}")], size - 1),
+            // The leaf stays, word for word, and the event it tells of is gone.
             18 => (
+                vec![
+                    format!(
+                        "UPDATE log_leaf SET own = (SELECT leaf FROM event {event}), enqueued = NULL WHERE position = {position}"
+                    ),
+                    format!("DELETE FROM event {event}"),
+                ],
+                position,
+            ),
+            19 => (
                 vec![format!(
                     "UPDATE log_checkpoint SET note = replace(note, '{size}', '{}') WHERE size = {size}",
                     size + 1
@@ -193,6 +203,26 @@ fn every_damage_is_found_and_placed(app: &TestApp) {
     for statement in records {
         let report = after(&mut conn, &[statement.into()]);
         assert_eq!(report.faults[0].kind, FaultKind::RecordChanged, "{statement}: {:#?}", report.faults);
+    }
+    // One that was slipped in, with the least id there is.
+    let least = if postgres { "'00000000-0000-0000-0000-000000000000'" } else { "zeroblob(16)" };
+    let slipped_in = [
+        "CREATE TEMP TABLE another AS SELECT * FROM discovery WHERE number = 3".to_owned(),
+        format!("UPDATE another SET id = {least}, number = 999"),
+        "INSERT INTO discovery SELECT * FROM another".to_owned(),
+        "DROP TABLE another".to_owned(),
+    ];
+    let report = after(&mut conn, &slipped_in);
+    assert!(report.faults.len() == 1 && report.faults[0].what.contains("has no event"), "{:#?}", report.faults);
+    // What cannot be read at all hides nothing else; PostgreSQL's own types refuse most of that.
+    if !postgres {
+        let unreadable = ["UPDATE discovery SET created_at = 'zzz' WHERE number = 3", records[2]].map(str::to_owned);
+        let report = after(&mut conn, &unreadable);
+        let found = |what: &str| report.faults.iter().any(|fault| fault.what.contains(what));
+        assert!(found("cannot be read") && found("its last event is of version"), "{:#?}", report.faults);
+        let event = "(SELECT enqueued FROM log_leaf WHERE position = 17)";
+        let report = after(&mut conn, &[format!("UPDATE event SET at = 'zzz' WHERE enqueued = {event}")]);
+        assert_eq!(report.faults[0].index, Some(17), "{:#?}", report.faults);
     }
     lock(&mut conn);
     let report = verify_database::verify(&mut conn, None, &[]).unwrap();

@@ -33,6 +33,8 @@ on_both_engines!(
     a_database_that_was_set_back_goes_on_as_a_new_generation,
     a_log_goes_on_as_a_new_generation_where_that_is_asked_for,
     a_forked_log_is_not_signed,
+    what_the_key_did_not_sign_is_neither_shown_nor_kept,
+    a_lease_from_a_wrong_clock_is_no_lease,
     two_nodes_give_each_event_one_place,
 );
 
@@ -241,8 +243,8 @@ pub fn by_force(url: &str, statements: &[&str]) {
     damage::lock(&mut conn);
 }
 
-/// A node on a log that goes on under another number, in which every event has a new place: the last one had lost its own.
-pub fn in_a_new_generation(app: &TestApp, edge: Edge) -> Node {
+/// Ends the service, and takes the log back by a leaf, whose event waits for its place again. Answers how many there were.
+pub fn set_back_by_one(app: &TestApp) -> u64 {
     let size = settled(app).size;
     app.app.db.close();
     by_force(
@@ -254,6 +256,12 @@ pub fn in_a_new_generation(app: &TestApp, edge: Edge) -> Node {
             &format!("DELETE FROM log_leaf WHERE position = {}", size - 1),
         ],
     );
+    size
+}
+
+/// A node on a log that goes on under another number, in which every event has a new place.
+pub fn in_a_new_generation(app: &TestApp, edge: Edge) -> Node {
+    set_back_by_one(app);
     let node = app.node(edge, Clock::system());
     wait_for(&node, |shown| shown.generation == 2);
     node
@@ -391,6 +399,36 @@ fn a_forked_log_is_not_signed(app: &TestApp) {
     assert_eq!(who.code().as_str(), "ledger_halted");
     let mut conn = Conn::open(&app.url.parse().unwrap(), Purpose::Read).unwrap();
     assert_eq!(log::latest(&mut conn).unwrap().unwrap(), *before, "nothing more was signed");
+}
+
+/// Whoever may write to the database can put a row there, and no trigger knows a signature.
+fn what_the_key_did_not_sign_is_neither_shown_nor_kept(app: &TestApp) {
+    some_history(app, 2);
+    let shown = settled(app);
+    let older = app.read(|conn| log::checkpoints_after(conn, 1, 0, 1)).pop().unwrap();
+    let unsigned = shown.note.replacen(&format!("\n{}\n", shown.size), "\n100002\n", 1);
+    let guard = app.folder.join("keys").join(format!("{}.guard", generation(app).origin.replace('/', "-")));
+    assert_eq!(std::fs::read_to_string(&guard).unwrap(), shown.note);
+    for (size, note) in [(100_000, "garbage"), (100_001, &*older.note), (100_002, &*unsigned)] {
+        app.sql(format!("INSERT INTO log_checkpoint (generation, size, at, note) VALUES (1, {size}, '2026-01-01T00:00:00.000000Z', '{note}')"));
+        std::thread::sleep(Duration::from_millis(400));
+        assert_eq!(app.app.pulse.latest().unwrap(), shown, "{note}");
+        assert_eq!(std::fs::read_to_string(&guard).unwrap(), shown.note, "{note}");
+    }
+}
+
+/// A node died while the database's clock was ahead.
+fn a_lease_from_a_wrong_clock_is_no_lease(app: &TestApp) {
+    let lab = app.lab("Motor Neuron Lab");
+    let ada = app.scientist("Ada Okafor", lab);
+    settled(app);
+    // One process at a time writes to a SQLite file, and there is no lease.
+    if !app.url.starts_with("sqlite") {
+        app.sql("UPDATE log_lease SET holder = gen_random_uuid(), until = clock_timestamp() + interval '1 hour'");
+    }
+    let new = json!({ "title": "Later", "modality": "device", "lab_id": lab });
+    ada.post("/v1/discoveries", new).expect(201);
+    assert_eq!(settled(app).size, 3);
 }
 
 fn two_nodes_give_each_event_one_place(app: &TestApp) {

@@ -8,7 +8,12 @@ use std::{
     process::Command,
 };
 
-on_both_engines!(an_export_is_checked_byte_by_byte, the_command_exports_verifies_and_proves);
+on_both_engines!(
+    an_export_is_checked_byte_by_byte,
+    an_export_is_files_and_nothing_else,
+    the_command_exports_verifies_and_proves,
+    a_log_is_compared_with_the_guard_beside_it,
+);
 
 fn files(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
@@ -70,6 +75,66 @@ fn an_export_is_checked_byte_by_byte(app: &TestApp) {
     assert_eq!(report.faults[0].kind, FaultKind::FileUnexpected);
 }
 
+fn an_export_is_files_and_nothing_else(app: &TestApp) {
+    use std::os::unix::fs::symlink;
+    some_history(app, 90);
+    let checkpoint = settled(app);
+    assert!(checkpoint.size > 256);
+    let (verifier, folder) = (generation(app).verifier, app.folder.join("export"));
+    let (to, stored) = (folder.clone(), checkpoint.clone());
+    app.read(move |conn| export::write(conn, &stored, &to));
+    let found = || export::verify(&folder, &verifier, &[]).unwrap().faults;
+    let hashes = fs::read(folder.join("tile/0/000")).unwrap();
+    fs::create_dir(folder.join("tile/0/000.p")).unwrap();
+    fs::write(folder.join("tile/0/000.p/17"), &hashes[..17 * 32]).unwrap();
+    assert_eq!(found(), [], "an earlier export's");
+    for (name, content) in [("000.p/18", &hashes[..17 * 32 + 1]), ("000.p/x", &[]), ("000.p/256", &hashes)] {
+        fs::write(folder.join("tile/0").join(name), content).unwrap();
+        let faults = found();
+        let expected = usize::from(name != "000.p/18");
+        assert_eq!(
+            faults.iter().filter(|f| f.kind == FaultKind::FileUnexpected).count(),
+            expected,
+            "{name}: {faults:?}"
+        );
+        fs::remove_file(folder.join("tile/0").join(name)).unwrap();
+    }
+    fs::write(folder.join("tile/0/000.p/18"), [7; 18 * 32]).unwrap();
+    assert_eq!(found()[0].kind, FaultKind::FileUnexpected);
+    fs::remove_file(folder.join("tile/0/000.p/18")).unwrap();
+    for (name, to) in [("tile/a", "."), ("tile/b", "/")] {
+        symlink(to, folder.join(name)).unwrap();
+        assert_eq!(found()[0].kind, FaultKind::FileUnexpected, "nothing behind a link is walked");
+        fs::remove_file(folder.join(name)).unwrap();
+    }
+    for name in ["tile/0/000", "checkpoint"] {
+        fs::remove_file(folder.join(name)).unwrap();
+        symlink("/dev/zero", folder.join(name)).unwrap();
+        let why = export::verify(&folder, &verifier, &[]).unwrap_err().to_string();
+        assert!(why.contains("is no regular file"), "{why}");
+        fs::remove_file(folder.join(name)).unwrap();
+        fs::write(folder.join(name), if name == "checkpoint" { checkpoint.note.as_bytes() } else { &hashes }).unwrap();
+    }
+    assert_eq!(found(), []);
+}
+
+fn a_log_is_compared_with_the_guard_beside_it(app: &TestApp) {
+    some_history(app, 2);
+    let size = super::set_back_by_one(app);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_benchside"));
+    command.args(["ledger", "verify"]).env("BENCHSIDE_DATABASE", &app.url);
+    let verify = |command: &mut Command| {
+        let done = command.output().unwrap();
+        (done.status.success(), String::from_utf8(done.stdout).unwrap())
+    };
+    let (ok, said) = verify(command.env("BENCHSIDE_KEYS", app.folder.join("keys")));
+    assert!(!ok && said.contains(&format!("a checkpoint covers {size} leaves, and there are {}", size - 1)), "{said}");
+    let elsewhere = crate::support::fresh_folder();
+    let (ok, said) = verify(command.env("BENCHSIDE_GUARD", &elsewhere));
+    assert!(ok, "without a guard there is nothing to compare with: {said}");
+    fs::remove_dir_all(elsewhere).unwrap();
+}
+
 /// The leaf that a byte of the first entry tile belongs to; none where it is a length, which moves all that follows.
 fn leaf_at(bytes: &[u8], at: usize) -> Option<u64> {
     let (mut from, mut index) = (0, 0);
@@ -120,6 +185,27 @@ fn the_command_exports_verifies_and_proves(app: &TestApp) {
     fs::write(&file, &proof).unwrap();
     let (ok, said, why) = ledger(&["check-proof", file.to_str().unwrap(), "--key", key.trim()]);
     assert!(ok && said.contains("at index 3") && said.contains("The payload is the one"), "{said}{why}");
+    // What is not checked may not look as if it were.
+    let given: serde_json::Value = serde_json::from_str(&proof).unwrap();
+    let with = |name: &str, value: serde_json::Value| {
+        let mut changed = given.clone();
+        changed[name] = value;
+        fs::write(&file, changed.to_string()).unwrap();
+        ledger(&["check-proof", file.to_str().unwrap(), "--key", key.trim()])
+    };
+    for (name, value) in [
+        ("salt", serde_json::Value::Null),
+        ("salt", 7.into()),
+        ("payload", serde_json::Value::Null),
+        ("payload", serde_json::json!({})),
+        ("payload", "{}".into()),
+        ("index", 4.into()),
+        ("event_id", "01932f2a-8f4e-7c11-a3c9-0d4f6c1b2e55".into()),
+        ("said", "anything".into()),
+    ] {
+        let (ok, said, _) = with(name, value.clone());
+        assert!(!ok, "{name} {value}: {said}");
+    }
     let event = serde_json::from_str::<serde_json::Value>(&proof).unwrap()["event_id"].as_str().unwrap().to_owned();
     assert_eq!(ledger(&["prove", &event]).1, proof);
     fs::write(&file, proof.replacen("\\\"action\\\":\\\"", "\\\"action\\\":\\\"x", 1)).unwrap();
