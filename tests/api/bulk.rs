@@ -16,6 +16,7 @@ on_both_engines!(
     a_batch_has_bounds,
     a_batch_is_repeated_whole,
     findings_name_their_trial,
+    batches_of_the_same_records_do_not_wait_in_a_circle,
 );
 
 fn new(lab: OrganizationId, title: &str) -> Value {
@@ -275,4 +276,25 @@ fn findings_name_their_trial(app: &TestApp) {
     assert_eq!(statuses(&reply), [201, 404, 422, 422], "{:#}", reply.body);
     assert_eq!(reply.body["data"][0]["result"]["trial"]["id"], trial);
     assert_eq!(total(&kim, "findings"), 1);
+}
+
+fn batches_of_the_same_records_do_not_wait_in_a_circle(app: &TestApp) {
+    let lab = app.lab("Lab");
+    let ada = app.scientist("Ada Okafor", lab);
+    let records = discoveries(&ada, lab, 30);
+    let replies: Vec<Reply> = std::thread::scope(|scope| {
+        let sent: Vec<_> = (0..6)
+            .map(|n| {
+                let mut items: Vec<_> = records.iter().map(|d| one_move(d, "discovery", 1, validate())).collect();
+                if n % 2 == 1 {
+                    items.reverse();
+                }
+                let ada = &ada;
+                scope.spawn(move || ada.post("/v1/transitions", json!({ "items": items })))
+            })
+            .collect();
+        sent.into_iter().map(|reply| reply.join().unwrap()).collect()
+    });
+    let stood: u64 = replies.into_iter().map(|reply| reply.expect(200).body["succeeded"].as_u64().unwrap()).sum();
+    assert_eq!(stood, 30, "each record is moved once");
 }
