@@ -36,7 +36,7 @@ mod postgres {
 }
 
 /// What happens while they listen.
-const EVENTS: usize = 20;
+const EVENTS: usize = 6;
 /// The longest that an event may be on its way to the last of them.
 const PATIENCE: Duration = Duration::from_secs(60);
 
