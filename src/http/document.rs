@@ -183,7 +183,8 @@ fn problems(path: &str, method: &str, operation: &Map<String, Value>) -> BTreeSe
         statuses.insert(Code::SignInFailed.status());
         statuses.remove(&Code::UnknownParameter.status());
     }
-    if path == "/v1/events" || operation["operationId"] == "mark_notifications" {
+    let takes_positions = ["/v1/events", "/v1/webhooks/{id}/redeliver"].contains(&path);
+    if takes_positions || (path == "/v1/me/notifications" && method == "patch") {
         statuses.insert(Code::FeedReset.status());
     }
     if path.ends_with("/{id}") && takes(operation, "query", Some(AS_OF)) {

@@ -184,9 +184,10 @@ impl Walk {
     /// What was kept elsewhere of as many leaves as were walked. All stored checkpoints fit a log that was rewritten and signed
     /// anew, so what does not fit these is somewhere behind the last of these that did.
     fn meet_pinned(&mut self) -> Result<()> {
-        let (origin, size, root) = (&self.origin, self.tree.size(), self.tree.root()?);
+        let (origin, size) = (&self.origin, self.tree.size());
         let met: Vec<Head> = self.pinned.extract_if(.., |head| head.origin == *origin && head.size == size).collect();
         for head in met {
+            let root = self.root()?;
             if head.root == root {
                 self.kept = size;
             } else {

@@ -2,7 +2,12 @@
 use crate::support::{Actor, Reply, TestApp, on_both_engines};
 use serde_json::{Value, json};
 
-on_both_engines!(what_suits_nobody_is_refused_before_anything_is_done, what_suits_is_answered);
+on_both_engines!(
+    what_suits_nobody_is_refused_before_anything_is_done,
+    what_suits_is_answered,
+    no_coding_at_all_is_none,
+    a_problem_repeats_so_much_of_a_path,
+);
 
 fn accepting(who: &Actor, method: &str, path: &str, accept: &str) -> Reply {
     who.send(method, path, &[("accept", accept)], None)
@@ -80,4 +85,20 @@ fn what_suits_is_answered(app: &TestApp) {
     for path in ["/health/live", "/metrics", "/openapi.json", "/.well-known/jwks.json", "/docs/"] {
         accepting(&app.anonymous(), "GET", path, "image/png").expect(200);
     }
+}
+
+fn no_coding_at_all_is_none(app: &TestApp) {
+    let ada = app.scientist("Ada Okafor", app.lab("Lab"));
+    for codings in ["identity;q=0", "*;q=0", "gzip;q=0, identity; q=0"] {
+        let asked = |who: &Actor| who.send("GET", "/v1/me", &[("accept-encoding", codings)], None);
+        asked(&app.anonymous()).refused(401, "unauthenticated");
+        asked(&ada).expect(200);
+    }
+}
+
+fn a_problem_repeats_so_much_of_a_path(app: &TestApp) {
+    let ada = app.scientist("Ada Okafor", app.lab("Lab"));
+    let path = format!("/v1/discoveries/{}", "x".repeat(5000));
+    let problem = ada.get(&path).refused(404, "not_found");
+    assert_eq!(problem["instance"], path[..2000]);
 }

@@ -12,6 +12,7 @@ on_both_engines!(
     each_reader_has_what_they_may_see,
     a_download_is_whole,
     what_history_refuses,
+    a_cursor_that_was_written_by_hand_leads_nowhere,
 );
 
 fn pages(who: &Actor, query: &str) -> Vec<Value> {
@@ -154,4 +155,22 @@ fn what_history_refuses(app: &TestApp) {
     let refused = who.send("GET", "/v1/history", &[("accept", "text/html")], None);
     assert_eq!(refused.status, 406);
     app.anonymous().get("/v1/history").refused(401, "unauthenticated");
+}
+
+/// Whoever reads a cursor can write one.
+fn a_cursor_that_was_written_by_hand_leads_nowhere(app: &TestApp) {
+    use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+    let s = scene(app);
+    let page = s.auditor.get("/v1/history?limit=1").expect(200).body;
+    let cursor = URL_SAFE_NO_PAD.decode(page["next_cursor"].as_str().unwrap()).unwrap();
+    let with = |value: &str| {
+        let mut cursor: Value = serde_json::from_slice(&cursor).unwrap();
+        cursor["v"] = json!(value);
+        s.auditor.get(&format!("/v1/history?limit=1&cursor={}", URL_SAFE_NO_PAD.encode(cursor.to_string())))
+    };
+    for value in ["abc", "1e3", "-1", ""] {
+        with(value).refused(422, "invalid");
+    }
+    let furthest = with(&i64::MAX.to_string()).expect(200).body;
+    assert_eq!(furthest["data"], page["data"], "behind the last event there is nothing to walk through");
 }

@@ -171,7 +171,8 @@ fn what_was_hidden_since_is_not_told(app: &TestApp) {
     assert!(unread(app, &bea) > 0);
 }
 
-fn what_was_read_stays_read_until_it_is_said_otherwise(app: &TestApp) {
+/// One whose discovery another has revised four times, that other, the discovery, and what its owner is told of it.
+fn revised_four_times(app: &TestApp) -> (Actor, Actor, String, Vec<Value>) {
     let lab = app.lab("Motor Neuron Lab");
     let (ada, bo) = (app.scientist("Ada Okafor", lab), app.scientist("Bo Lindqvist", lab));
     let path = format!("/v1/discoveries/{}", ada.post("/v1/discoveries", discovery(lab, false)).expect(201).id());
@@ -179,6 +180,11 @@ fn what_was_read_stays_read_until_it_is_said_otherwise(app: &TestApp) {
         bo.patch(&path, version, json!({ "trl": version })).expect(200);
     }
     let told = notices(app, &ada, 50);
+    (ada, bo, path, told)
+}
+
+fn what_was_read_stays_read_until_it_is_said_otherwise(app: &TestApp) {
+    let (ada, bo, path, told) = revised_four_times(app);
     assert_eq!((told.len(), unread(app, &ada)), (4, 4), "what one owns needs no subscription");
     assert!(told.iter().all(|n| n["read"] == false && n["because"] == json!(["owner"])));
     let sequence = told[1]["sequence"].as_str().unwrap();
@@ -282,13 +288,7 @@ fn so_many_are_followed_and_counted_and_no_more(app: &TestApp) {
 }
 
 fn what_was_read_stays_read_in_a_new_generation(app: &TestApp) {
-    let lab = app.lab("Motor Neuron Lab");
-    let (ada, bo) = (app.scientist("Ada Okafor", lab), app.scientist("Bo Lindqvist", lab));
-    let path = format!("/v1/discoveries/{}", ada.post("/v1/discoveries", discovery(lab, false)).expect(201).id());
-    for version in 1..=4 {
-        bo.patch(&path, version, json!({ "trl": version })).expect(200);
-    }
-    let told = notices(app, &ada, 50);
+    let (ada, _, _, told) = revised_four_times(app);
     mark(&ada, told[2]["sequence"].as_str().unwrap()).expect(200);
     let node = crate::ledger::in_a_new_generation(app, Edge { rate_limit: 0, ..Edge::default() });
     let ada = ada.at(&node);

@@ -220,6 +220,9 @@ fn every_damage_is_found_and_placed(app: &TestApp) {
         let report = after(&mut conn, &unreadable);
         let found = |what: &str| report.faults.iter().any(|fault| fault.what.contains(what));
         assert!(found("cannot be read") && found("its last event is of version"), "{:#?}", report.faults);
+        let leaf = tlog_tiles::tlog::stored_hash_index(0, 17);
+        let report = after(&mut conn, &[format!("UPDATE log_node SET hash = x'00' WHERE number = {leaf}")]);
+        assert_eq!((report.faults[0].index, report.faults[0].kind), (Some(17), FaultKind::TreeChanged));
         let event = "(SELECT enqueued FROM log_leaf WHERE position = 17)";
         let report = after(&mut conn, &[format!("UPDATE event SET at = 'zzz' WHERE enqueued = {event}")]);
         assert_eq!(report.faults[0].index, Some(17), "{:#?}", report.faults);

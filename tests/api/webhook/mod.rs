@@ -484,7 +484,7 @@ fn what_a_webhook_refuses(app: &TestApp) {
 
 fn a_webhook_goes_on_in_a_new_generation(app: &TestApp) {
     let s = scene(app);
-    subscribe(&s.admin, &s.receiver, json!({ "kinds": ["discovery"] }));
+    let webhook = subscribe(&s.admin, &s.receiver, json!({ "kinds": ["discovery"] }));
     s.logs("Before", json!({}));
     assert_eq!(deliver(app), 1);
     s.receiver.take();
@@ -502,4 +502,6 @@ fn a_webhook_goes_on_in_a_new_generation(app: &TestApp) {
     let titles: Vec<String> = got.iter().map(|g| g.event()["sequence"].as_str().unwrap().to_owned()).collect();
     assert_eq!(got.len(), 1, "what was delivered is not delivered again: {titles:?}");
     assert!(titles[0].starts_with("2-"));
+    let former = json!({ "from": "1-0" });
+    s.admin.at(&node).post(&format!("{}/redeliver", path(&webhook)), former).refused(410, "feed_reset");
 }
