@@ -1,4 +1,4 @@
-//! Checks the log of a live database: everything [`verify`](super::verify) does, and that events, payloads and the records
+//! Checks the log of a live database: everything [`super::verify`] does, and that events, payloads and the records
 //! of today are what the leaves say.
 use super::{
     event::{Hash, commitment},
