@@ -78,6 +78,14 @@ pub struct Import {
     pub database: Database,
 }
 
+impl Cli {
+    /// Whether the command may end, as other tools do, when whoever reads its output has seen enough (`… | head`): it has nothing
+    /// left to do then.
+    pub const fn ends_with_its_reader(&self) -> bool {
+        !matches!(self.command, Command::Demo(_) | Command::Serve(_) | Command::Import(_) | Command::Erase(_))
+    }
+}
+
 /// Runs a command.
 ///
 /// # Errors

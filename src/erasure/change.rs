@@ -5,6 +5,7 @@ use crate::{
     db::{Conn, columns::Doc},
     error::Code,
     id::Key,
+    idempotency,
     ledger::{Change, Context},
     person::{self, Expertise, Person},
     vocabulary::{Action, RecordKind},
@@ -33,7 +34,7 @@ pub fn erase_versions(
         check(&known, versions)?;
         Ok(erasure(&known, versions, reason))
     })?;
-    store::forget_answers(conn)?;
+    idempotency::store::erase(conn)?;
     store::destroy(conn, id, versions)
 }
 
@@ -92,7 +93,7 @@ pub fn erase_person(conn: &mut Conn, context: &Context, mut person: Person, reas
     person.index();
     person::store::index_memberships(conn, person.id, &person.organizations)?;
     crate::ledger::record_change(conn, context, &mut person, erasure(&known, &versions, reason))?;
-    store::forget_answers(conn)?;
+    idempotency::store::erase(conn)?;
     store::forget_access(conn, person.id)?;
     store::destroy(conn, person.id.0, &versions)
 }

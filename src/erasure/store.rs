@@ -4,8 +4,8 @@ use crate::{
     db::{
         Conn,
         schema::{
-            credential, event, idempotency, identity, invitation, notice_mark, oidc_login, personal_token,
-            refresh_token, session, sign_in, signature_challenge, subscription,
+            credential, event, identity, invitation, notice_mark, oidc_login, personal_token, refresh_token, session,
+            sign_in, signature_challenge, subscription,
         },
     },
     id::{AnyId, PersonId},
@@ -64,15 +64,6 @@ pub fn destroy(conn: &mut Conn, record: Uuid, versions: &[i64]) -> Result<usize>
         .filter(event::record_version.eq_any(versions.to_vec()));
     let nothing: (Option<Vec<u8>>, Option<Vec<u8>>) = (None, None);
     Ok(diesel::update(events).set((event::salt.eq(nothing.0), event::payload.eq(nothing.1))).execute(conn)?)
-}
-
-/// Destroys the answers that are kept for a repetition, whosever they are: any of them may tell what was erased.
-///
-/// # Errors
-/// What the database says.
-pub fn forget_answers(conn: &mut Conn) -> Result<()> {
-    diesel::delete(idempotency::table).execute(conn)?;
-    Ok(())
 }
 
 /// Destroys everything that is kept about how a person got in, and what they followed.

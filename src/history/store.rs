@@ -13,7 +13,7 @@ use crate::{
         columns::Time,
         schema::{event, event_mention},
     },
-    http::page::Page,
+    http::page::{After, Page},
     id::{AnyId, DiscoveryId, EventId, InsightId, PersonId},
     ledger::log,
     past::Version,
@@ -316,7 +316,7 @@ fn visible_events(
     only_moves: bool,
 ) -> Result<(Vec<Event>, Sight)> {
     let wanted = usize::try_from(page.limit + 1).unwrap_or(usize::MAX);
-    let mut after = page.after.as_ref().and_then(|a| a.value.parse::<i64>().ok());
+    let mut after: Option<i64> = page.after.as_ref().map(After::value_as).transpose()?;
     let mut seen = Vec::new();
     let mut sight = Sight::default();
     loop {

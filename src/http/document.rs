@@ -187,7 +187,8 @@ fn problems(path: &str, method: &str, operation: &Map<String, Value>) -> BTreeSe
     if takes_positions || (path == "/v1/me/notifications" && method == "patch") {
         statuses.insert(Code::FeedReset.status());
     }
-    if path.ends_with("/{id}") && takes(operation, "query", Some(AS_OF)) {
+    let reads_the_past = path.ends_with("/{id}") && takes(operation, "query", Some(AS_OF));
+    if reads_the_past || takes(operation, "header", Some("Idempotency-Key")) {
         statuses.insert(Code::Erased.status());
     }
     if path.starts_with("/v1/ledger/") || path == "/v1/events" {

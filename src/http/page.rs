@@ -3,7 +3,7 @@
 //! A cursor is the sort value and id of the last row, with a digest of the parameters it was made under. It holds no
 //! secret: a changed one finds only what its holder may see.
 use super::{as_of::AS_OF, fields::Fields, openapi::ErasedThen, params::Params};
-use crate::Result;
+use crate::{Error, Result, fault::Faults};
 use actix_web::{HttpRequest, HttpResponse, http::header};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
@@ -43,6 +43,25 @@ pub struct After {
     pub value: String,
     /// Its id.
     pub id: Uuid,
+}
+
+impl After {
+    /// Its sort value.
+    ///
+    /// # Errors
+    /// 422 where it is of another type: no page led here.
+    pub fn value_as<T: SortValue>(&self) -> Result<T> {
+        T::from_cursor(&self.value).ok_or_else(|| {
+            let mut faults = Faults::default();
+            invalid_cursor(&mut faults);
+            Error::Invalid(faults)
+        })
+    }
+}
+
+fn invalid_cursor(faults: &mut Faults) {
+    let message = "must come from `next_cursor` of the same list with the same parameters";
+    faults.push_parameter("cursor", "invalid_cursor", message);
 }
 
 /// The rows of a page, and what is said of all of them.
@@ -99,8 +118,7 @@ impl Page {
         let after = params.text("cursor", 2000).and_then(|text| {
             let cursor = decode(&text).filter(|c| c.b == binding && !c.v.contains('\0'));
             if cursor.is_none() {
-                let message = "must come from `next_cursor` of the same list with the same parameters";
-                params.faults.push_parameter("cursor", "invalid_cursor", message);
+                invalid_cursor(&mut params.faults);
             }
             cursor.map(|c| After { value: c.v, id: c.i })
         });
@@ -237,14 +255,12 @@ fn binding(path: &str, query: &[(String, String)], sort: &str) -> String {
 /// `keyset!(query, page, table: Id, { "created_at" => created_at: Time, … })`; the column types implement [`SortValue`].
 macro_rules! keyset {
     ($query:expr, $page:expr, $table:ident: $id:ty, { $($name:literal => $column:ident: $type:ty),+ $(,)? }) => {{
-        use $crate::http::page::SortValue;
         let mut query = $query;
         let page: &$crate::http::page::Page = $page;
         match &*page.sort {
             $($name => {
-                if let Some(after) = &page.after
-                    && let Some(value) = <$type as SortValue>::from_cursor(&after.value)
-                {
+                if let Some(after) = &page.after {
+                    let value: $type = after.value_as()?;
                     let id = <$id>::of(after.id);
                     query = if page.descending {
                         query.filter($table::$column.lt(value.clone()).or($table::$column.eq(value).and($table::id.lt(id))))
@@ -298,6 +314,6 @@ impl SortValue for i64 {
         self.to_string()
     }
     fn from_cursor(text: &str) -> Option<Self> {
-        text.parse().ok()
+        text.parse().ok().filter(|number| *number >= 0)
     }
 }

@@ -101,7 +101,8 @@ fn drop_password(order: &mut Value) {
 /// Does the work once, or answers what it answered before.
 ///
 /// # Errors
-/// What the work says; 422 where the key was used with another body, 409 where its first request is still running, 404
+/// What the work says; 422 where the key was used with another body, 409 where its first request is still running, 410 where
+/// the answer was erased, 404
 /// where the caller may not see any more what the answer names, 403 where their token is not made for what was done.
 pub fn once(
     conn: &mut Conn,
@@ -119,6 +120,9 @@ pub fn once(
             };
             store::keep(conn, who.id, request, &answer, &named(&answer, &body), body)?;
             Ok(answer)
+        }
+        Claim::Erased => {
+            Err(Error::refused(Code::Erased, "What was asked for under this key was done; the answer was erased."))
         }
         Claim::Kept { digest, .. } if digest != request.digest => {
             Err(Error::refused(Code::IdempotencyKeyReused, "The same key came with another body."))

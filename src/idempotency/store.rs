@@ -15,6 +15,9 @@ use crate::{
 use diesel::prelude::*;
 use serde_json::Value;
 
+/// The status that stands where an answer was erased: no good answer has it.
+const ERASED: i32 = 410;
+
 /// What a key was found to be.
 #[derive(Debug, Clone)]
 pub enum Claim {
@@ -29,6 +32,8 @@ pub enum Claim {
         /// The records the answer names.
         records: Records,
     },
+    /// Used, and its work done; what was answered was erased.
+    Erased,
 }
 
 /// Takes the key, waiting at most a second for another request that holds it.
@@ -71,11 +76,33 @@ fn find(conn: &mut Conn, who: PersonId, request: &Repeatable, at: Time) -> Resul
     let Some((digest, status, location, etag, records, body)) = row else { return Ok(None) };
     let unreadable = || Error::Internal("a kept answer cannot be read".into());
     let status = status.ok_or_else(unreadable)?;
+    if status == ERASED {
+        return Ok(Some(Claim::Erased));
+    }
     Ok(Some(Claim::Kept {
         digest: digest.try_into().map_err(|_| unreadable())?,
         answer: Answer { location, etag, body, ..Answer::empty(u16::try_from(status).map_err(|_| unreadable())?) },
         records: records.map(|r| r.0).unwrap_or_default(),
     }))
+}
+
+/// Destroys what is kept for repetitions, whosever it is, but for the keys: any of it may tell what was erased, and what was
+/// done under a key is still not to be done twice.
+///
+/// # Errors
+/// What the database says.
+pub fn erase(conn: &mut Conn) -> Result<()> {
+    let nothing: Option<String> = None;
+    let erased = (
+        idempotency::digest.eq(vec![0; 32]),
+        idempotency::status.eq(ERASED),
+        idempotency::location.eq(nothing.clone()),
+        idempotency::etag.eq(nothing.clone()),
+        idempotency::records.eq(None::<Doc<Records>>),
+        idempotency::body.eq(nothing),
+    );
+    diesel::update(idempotency::table).set(erased).execute(conn)?;
+    Ok(())
 }
 
 /// In place of one that is too old to count.

@@ -11,7 +11,7 @@ use crate::{
     },
     discovery::store as discoveries_store,
     finding::store as findings_store,
-    http::page::{Page, SortValue, keyset},
+    http::page::{Page, keyset},
     id::{DiscoveryId, FindingId, InsightId, OrganizationId, PersonId, TrialId},
     ledger::stored,
     past::{Narrows, among},
@@ -164,9 +164,8 @@ pub fn list(conn: &mut Conn, who: &Principal, filter: &Filter, page: &Page) -> R
     };
     let rows = if page.sort == "due_at" {
         let mut query = matching();
-        if let Some(after) = &page.after
-            && let Some(due) = Time::from_cursor(&after.value)
-        {
+        if let Some(after) = &page.after {
+            let due: Time = after.value_as()?;
             let id = InsightId::of(after.id);
             query = if page.descending {
                 query.filter(due_rank!().lt(due).or(due_rank!().eq(due).and(insight::id.lt(id))))

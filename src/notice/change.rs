@@ -79,8 +79,7 @@ impl<'a> Heard<'a> {
 /// What the database says.
 pub fn read(conn: &mut Conn, who: &Principal, log: &Stored, before: u64, limit: usize) -> Result<Batch> {
     let looked_at = limit.saturating_add(READ_AHEAD);
-    let most = i64::try_from(looked_at).unwrap_or(i64::MAX);
-    let places = store::concerning(conn, who, log.generation, 0..count(before)?, most)?;
+    let places = store::concerning(conn, who.id, log.generation, 0..count(before)?, looked_at)?;
     let numbers: Vec<i64> = places.iter().map(|(_, number)| *number).collect();
     let entries = history::store::told(conn, who, &numbers)?;
     let heard = Heard::by(conn, who)?;
@@ -115,7 +114,7 @@ fn position_of_mark(conn: &mut Conn, who: &Principal, log: &Stored) -> Result<i6
 
 fn unread(conn: &mut Conn, heard: &Heard<'_>, log: &Stored, read_until: i64) -> Result<usize> {
     let later = read_until.saturating_add(1)..count(log.size)?;
-    let places = store::concerning(conn, heard.who, log.generation, later, COUNTED)?;
+    let places = store::concerning(conn, heard.who.id, log.generation, later, COUNTED)?;
     let numbers: Vec<i64> = places.iter().map(|(_, number)| *number).collect();
     let seen = history::store::seen_of(conn, heard.who, &numbers)?;
     Ok(heard.because(conn, &seen)?.len())

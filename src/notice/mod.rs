@@ -20,7 +20,7 @@ vocabulary! {
 }
 
 /// The most unread that are counted.
-pub const COUNTED: i64 = 200;
+pub const COUNTED: usize = 200;
 
 /// Something that happened.
 #[derive(Debug, Clone, Serialize, ToSchema)]

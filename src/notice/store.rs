@@ -2,16 +2,15 @@
 use super::Ties;
 use crate::{
     Result,
-    auth::policy::Principal,
     db::{
-        Conn, each_backend,
+        Conn, MultiBackend, Sees, each_backend,
         schema::{discovery, event, finding, insight, log_leaf, notice_mark, pairing, subscription, trial},
     },
     id::{AnyId, OrganizationId, PersonId},
 };
-use diesel::prelude::*;
+use diesel::{dsl::min, prelude::*};
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     ops::Range,
 };
 use uuid::Uuid;
@@ -19,42 +18,48 @@ use uuid::Uuid;
 /// An event by its position and its number.
 pub type Place = (i64, i64);
 
-/// Whether an event is of a record that somebody owns: of one type, so that it can stand in a subquery.
-macro_rules! owned_by {
-    ($who:expr) => {{
-        let discoveries = discovery::table.filter(discovery::owner_id.eq($who)).select(discovery::id);
-        let trials = trial::table.filter(trial::owner_id.eq($who)).select(trial::id);
-        let findings = finding::table.filter(finding::owner_id.eq($who)).select(finding::id);
-        let insights = insight::table.filter(insight::owner_id.eq($who)).select(insight::id);
-        let pairings = pairing::table.filter(pairing::owner_id.eq($who)).select(pairing::id);
-        let owned = event::record_id.eq_any(discoveries).or(event::record_id.eq_any(trials));
-        let owned = owned.or(event::record_id.eq_any(findings)).or(event::record_id.eq_any(insights));
-        owned.or(event::record_id.eq_any(pairings))
-    }};
-}
+/// How many of the newest leaves are looked at first.
+const FIRST_LOOK: i64 = 4096;
+/// How many times as far back each next look goes, as long as there is less than was asked for.
+const FURTHER: i64 = 64;
 
-/// Whether an event is of what somebody follows, whenever it was: of one type as well.
-macro_rules! followed_by {
-    ($who:expr) => {{
-        let own = || subscription::table.filter(subscription::person_id.eq($who));
-        let records =
-            own().filter(subscription::record_id.is_not_null()).select(subscription::record_id.assume_not_null());
-        let labs = || own().filter(subscription::lab_id.is_not_null()).select(subscription::lab_id.assume_not_null());
-        let of_labs = discovery::table.filter(discovery::lab_id.eq_any(labs())).select(discovery::id);
-        let put_to_labs = insight::table.filter(insight::lab_id.eq_any(labs())).select(insight::id);
-        let pattern = || subscription::pattern.assume_not_null();
-        let discoveries = discovery::table
-            .inner_join(subscription::table.on(discovery::terms.like(pattern()).escape('\\')))
-            .filter(subscription::person_id.eq($who))
-            .select(discovery::id);
-        let trials = trial::table
-            .inner_join(subscription::table.on(trial::terms.like(pattern()).escape('\\')))
-            .filter(subscription::person_id.eq($who))
-            .select(trial::id);
-        let followed = event::record_id.eq_any(records).or(event::record_id.eq_any(of_labs));
-        let followed = followed.or(event::record_id.eq_any(put_to_labs));
-        followed.or(event::record_id.eq_any(discoveries)).or(event::record_id.eq_any(trials))
-    }};
+/// What tells the leaves of events, of this number or a later one, that others caused: one for each sort of records that somebody
+/// owns or follows now. They are asked for one by one: to the events of each an index leads, to those of all at once none.
+fn concerns(who: PersonId, first: i64) -> Vec<Sees<log_leaf::table>> {
+    macro_rules! of {
+        ($records:expr) => {
+            Box::new(
+                log_leaf::enqueued.assume_not_null().eq_any(
+                    event::table
+                        .filter(event::record_id.eq_any($records))
+                        .filter(event::enqueued.ge(first))
+                        .filter(event::actor_id.is_null().or(event::actor_id.assume_not_null().ne(who)))
+                        .select(event::enqueued),
+                ),
+            )
+        };
+    }
+    let own = || subscription::table.filter(subscription::person_id.eq(who));
+    let labs = || own().filter(subscription::lab_id.is_not_null()).select(subscription::lab_id.assume_not_null());
+    let pattern = || subscription::pattern.assume_not_null();
+    let discoveries_about = discovery::table
+        .inner_join(subscription::table.on(discovery::terms.like(pattern()).escape('\\')))
+        .filter(subscription::person_id.eq(who));
+    let trials_about = trial::table
+        .inner_join(subscription::table.on(trial::terms.like(pattern()).escape('\\')))
+        .filter(subscription::person_id.eq(who));
+    vec![
+        of!(discovery::table.filter(discovery::owner_id.eq(who)).select(discovery::id)),
+        of!(trial::table.filter(trial::owner_id.eq(who)).select(trial::id)),
+        of!(finding::table.filter(finding::owner_id.eq(who)).select(finding::id)),
+        of!(insight::table.filter(insight::owner_id.eq(who)).select(insight::id)),
+        of!(pairing::table.filter(pairing::owner_id.eq(who)).select(pairing::id)),
+        of!(own().filter(subscription::record_id.is_not_null()).select(subscription::record_id.assume_not_null())),
+        of!(discovery::table.filter(discovery::lab_id.eq_any(labs())).select(discovery::id)),
+        of!(insight::table.filter(insight::lab_id.eq_any(labs())).select(insight::id)),
+        of!(discoveries_about.select(discovery::id)),
+        of!(trials_about.select(trial::id)),
+    ]
 }
 
 /// The events within some positions of a generation that are of records which somebody owns or follows now, but not acts of
@@ -64,25 +69,55 @@ macro_rules! followed_by {
 /// What the database says.
 pub fn concerning(
     conn: &mut Conn,
-    who: &Principal,
+    who: PersonId,
     generation: i64,
     positions: Range<i64>,
-    limit: i64,
+    limit: usize,
 ) -> Result<Vec<Place>> {
-    let of_others = event::actor_id.is_null().or(event::actor_id.assume_not_null().ne(who.id));
-    let events = event::table
-        .filter(owned_by!(who.id).or(followed_by!(who.id)))
-        .filter(of_others)
-        .select(event::enqueued.nullable());
-    let places = log_leaf::table
-        .filter(log_leaf::generation.eq(generation))
-        .filter(log_leaf::position.ge(positions.start))
-        .filter(log_leaf::position.lt(positions.end))
-        .filter(log_leaf::enqueued.eq_any(events))
-        .order(log_leaf::position.desc())
-        .select((log_leaf::position, log_leaf::enqueued.assume_not_null()))
-        .limit(limit);
-    Ok(places.load(conn)?)
+    let mut leaves = FIRST_LOOK;
+    loop {
+        let start = positions.end.saturating_sub(leaves).max(positions.start);
+        let places = concerning_since(conn, who, generation, start..positions.end, limit)?;
+        if places.len() >= limit || start == positions.start {
+            return Ok(places);
+        }
+        leaves = leaves.saturating_mul(FURTHER);
+    }
+}
+
+fn concerning_since(
+    conn: &mut Conn,
+    who: PersonId,
+    generation: i64,
+    positions: Range<i64>,
+    limit: usize,
+) -> Result<Vec<Place>> {
+    let most = i64::try_from(limit).unwrap_or(i64::MAX);
+    let within = || {
+        log_leaf::table
+            .filter(log_leaf::generation.eq(generation))
+            .filter(log_leaf::position.ge(positions.start))
+            .filter(log_leaf::position.lt(positions.end))
+    };
+    // Positions and numbers grow together, if not leaf by leaf: the least number bounds what is looked at of each record. By an
+    // index on it PostgreSQL would look for it from the beginning of the log on; in a sum there is none.
+    let first: Option<i64> = match positions.start {
+        0 => Some(0),
+        _ => within().select(min(log_leaf::enqueued + 0)).get_result(conn)?,
+    };
+    let Some(first) = first else { return Ok(Vec::new()) };
+    let mut places = BTreeMap::new();
+    for concern in concerns(who, first) {
+        let found: Vec<Place> = within()
+            .into_boxed::<MultiBackend>()
+            .filter(concern)
+            .order(log_leaf::position.desc())
+            .select((log_leaf::position, log_leaf::enqueued.assume_not_null()))
+            .limit(most)
+            .load(conn)?;
+        places.extend(found);
+    }
+    Ok(places.into_iter().rev().take(limit).collect())
 }
 
 /// What makes each of the given records somebody's business, in a query for each kind that has an owner.

@@ -381,7 +381,7 @@ fn deliveries(
 ) -> Result<(Vec<DeliveryView>, Option<After>)> {
     let limit = usize::try_from(page.limit).unwrap_or(usize::MAX);
     let generation = log::newest_generation(conn)?;
-    let mut after: Option<i64> = page.after.as_ref().and_then(|after| after.value.parse().ok());
+    let mut after: Option<i64> = page.after.as_ref().map(After::value_as).transpose()?;
     let mut seen: Vec<DeliveryView> = Vec::new();
     for _ in 0..BATCHES {
         let batch = page.limit + READ_AHEAD;

@@ -16,14 +16,15 @@ use crate::{
     lifecycle::{
         Lifecycle,
         builtin::{self, ACCEPTED},
+        store as lifecycles,
     },
     pairing::{self as pairings, ProposingSide},
     recall as recalls, transfer as transfers,
     trial::{self as trials, Trial, duty::WarningCode},
     vocabulary::{PairingKind, RecordKind, Role, TransferState},
 };
-use diesel::prelude::*;
-use std::collections::HashMap;
+use diesel::{dsl::not, prelude::*};
+use std::{collections::HashMap, sync::Arc};
 use uuid::Uuid;
 
 /// The most that is looked at of each sort: what is beyond it shows once something before it is done.
@@ -172,12 +173,15 @@ fn of_transfers(conn: &mut Conn, who: &Principal) -> Result<Vec<WorkItem>> {
     Ok(rows.into_iter().map(waits).collect())
 }
 
-/// What the person's own trials warn of.
+/// What the person's own trials warn of: live ones, and ended ones that have duties.
 fn of_trials(conn: &mut Conn, who: &Principal) -> Result<Vec<WorkItem>> {
+    let is_live = trial::overall_status.ne_all(ends_of(builtin::trial()));
+    let has_duties = trial::fda_regulated.is_not_null().and(trial::fda_regulated.assume_not_null());
     let rows: Vec<Trial> = trial::table
         .into_boxed::<MultiBackend>()
         .filter(trials::store::visible_to(who))
         .filter(trial::owner_id.eq(who.id))
+        .filter(is_live.or(has_duties))
         .order((trial::status_entered_at.desc(), trial::id.asc()))
         .limit(LOOKED_AT)
         .load(conn)?;
@@ -200,21 +204,31 @@ fn of_trials(conn: &mut Conn, who: &Principal) -> Result<Vec<WorkItem>> {
     Ok(items)
 }
 
-/// The discoveries that the person owns or leads, the latest moved first.
+/// The discoveries that the person owns or leads and that have not ended, the latest moved first.
 ///
 /// # Errors
 /// What the database says.
 pub fn discoveries_to_move(conn: &mut Conn, who: &Principal) -> Result<Vec<Discovery>> {
-    let led = pairing::table
-        .filter(pairing::state.eq(ACCEPTED))
-        .filter(pairing::kind.eq(PairingKind::ClinicalLead))
-        .filter(pairing::clinician_id.assume_not_null().eq(who.id))
-        .select(pairing::discovery_id);
-    let own = discovery::table
-        .into_boxed::<MultiBackend>()
-        .filter(discoveries::store::visible_to(who))
-        .filter(discovery::owner_id.eq(who.id).or(discovery::id.eq_any(led)));
-    Ok(own.order((discovery::stage_entered_at.desc(), discovery::id.asc())).limit(LOOKED_AT).load(conn)?)
+    let led = || {
+        pairing::table
+            .filter(pairing::state.eq(ACCEPTED))
+            .filter(pairing::kind.eq(PairingKind::ClinicalLead))
+            .filter(pairing::clinician_id.assume_not_null().eq(who.id))
+            .select(pairing::discovery_id)
+    };
+    let own = || {
+        discovery::table
+            .into_boxed::<MultiBackend>()
+            .filter(discoveries::store::visible_to(who))
+            .filter(discovery::owner_id.eq(who.id).or(discovery::id.eq_any(led())))
+    };
+    let followed: Vec<String> = own().select(discovery::lifecycle).distinct().load(conn)?;
+    let lifecycles = lifecycles::several(conn, &followed.iter().map(String::as_str).collect())?;
+    let is_over = |(reference, lifecycle): (&String, &Arc<Lifecycle>)| {
+        discovery::lifecycle.eq(reference.clone()).and(discovery::stage.eq_any(ends_of(lifecycle)))
+    };
+    let live = lifecycles.iter().map(is_over).fold(own(), |live, is_over| live.filter(not(is_over)));
+    Ok(live.order((discovery::stage_entered_at.desc(), discovery::id.asc())).limit(LOOKED_AT).load(conn)?)
 }
 
 /// The person's own trials that have not ended, the latest moved first.

@@ -184,9 +184,19 @@ fn an_erasure_is_erased_with_what_it_copied(app: &TestApp) {
     for asked in [format!("{path}/history"), path.clone()] {
         assert!(!ada.get(&asked).expect(200).text.contains("John Doe"), "{asked}");
     }
-    // Nor is it in what is kept for a repetition.
-    let again = ada.send("POST", "/v1/discoveries", &keyed, Some(new.to_string().as_bytes())).expect(201);
-    assert_ne!(again.id(), made.id());
+    // Nor is it in what is kept for a repetition, and that does nothing twice all the same.
+    let before = ada.get("/v1/discoveries?count=true").expect(200).body["total"].clone();
+    let again = ada.send("POST", "/v1/discoveries", &keyed, Some(new.to_string().as_bytes())).expect(410);
+    assert_eq!(again.body["code"], "erased");
+    assert!(!again.text.contains(&made.id()), "{}", again.text);
+    assert_eq!(ada.get("/v1/discoveries?count=true").expect(200).body["total"], before);
+    let kept = app.read(|conn| {
+        use benchside::db::schema::idempotency::dsl;
+        use diesel::prelude::*;
+        let kept = dsl::idempotency.select((dsl::body.nullable(), dsl::location.nullable()));
+        Ok(kept.load::<(Option<String>, Option<String>)>(conn)?)
+    });
+    assert!(!kept.is_empty() && kept.iter().all(|(body, location)| body.is_none() && location.is_none()), "{kept:?}");
 }
 
 fn the_payload_of_a_signed_version_is_missed(app: &TestApp) {

@@ -1,5 +1,6 @@
 //! Everything that is wrong with a request is said at once, and said where; and lists page through everything once.
 use crate::support::{Actor, Reply, TestApp, on_both_engines};
+use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
 use uuid::Uuid;
@@ -363,6 +364,19 @@ fn parameters_are_a_closed_set(app: &TestApp) {
     assert_eq!(faults(next("discoveries?limit=1&modality=biologic&sort=-title")), bound);
     assert_eq!(faults(next("discoveries?limit=1&modality=biologic&sort=title&q=number")), bound);
     assert_eq!(faults(next("trials?limit=1")), bound);
+    // Its holder can write one: what no page said is refused all the same.
+    let first = h.ada.get("/v1/discoveries?limit=1&sort=code").expect(200);
+    let numbered = URL_SAFE_NO_PAD.decode(first.body["next_cursor"].as_str().unwrap()).unwrap();
+    let written = |value: &str| {
+        let mut cursor: Value = serde_json::from_slice(&numbered).unwrap();
+        cursor["v"] = json!(value);
+        let cursor = URL_SAFE_NO_PAD.encode(cursor.to_string());
+        h.ada.get(&format!("/v1/discoveries?limit=1&sort=code&cursor={cursor}"))
+    };
+    written("1").expect(200);
+    for value in ["", "-1", "one", "2026-01-01T00:00:00Z"] {
+        assert_eq!(faults(written(value)), bound, "{value}");
+    }
     for bad in ["", "%00", "AAAA", "e30", "////", &cursor[1..], &format!("{cursor}A")] {
         let reply = h.ada.get(&format!("/v1/discoveries?limit=1&modality=biologic&sort=title&cursor={bad}"));
         assert!(faults(reply).iter().any(|(place, _)| place == "cursor"), "{bad}");

@@ -3,7 +3,7 @@ use crate::{
     ledger::settled,
     support::{Actor, TestApp, on_both_engines},
 };
-use benchside::{http::edge::Edge, id::OrganizationId};
+use benchside::{http::edge::Edge, id::OrganizationId, notice::store};
 use serde_json::{Value, json};
 
 on_both_engines!(
@@ -14,6 +14,7 @@ on_both_engines!(
     a_token_hears_of_the_kinds_it_is_for,
     so_many_are_followed_and_counted_and_no_more,
     what_was_read_stays_read_in_a_new_generation,
+    what_is_far_back_in_the_log_is_found,
 );
 
 fn follow(who: &Actor, body: Value) -> String {
@@ -181,6 +182,30 @@ fn revised_four_times(app: &TestApp) -> (Actor, Actor, String, Vec<Value>) {
     }
     let told = notices(app, &ada, 50);
     (ada, bo, path, told)
+}
+
+/// The newest leaves are looked at first, then as far back as there is less than was asked for.
+fn what_is_far_back_in_the_log_is_found(app: &TestApp) {
+    let (ada, _, _, told) = revised_four_times(app);
+    let places: Vec<i64> = told.iter().map(|n| n["sequence"].as_str().unwrap()[2..].parse().unwrap()).collect();
+    // As in a log in which much happened between the events, and since.
+    let (middle, far, end) = (places[1], 100_000, 1_000_000);
+    app.sql(format!(
+        "INSERT INTO log_generation SELECT 2, origin || '/2', verifier, started_at FROM log_generation;
+         INSERT INTO log_leaf (generation, position, enqueued) SELECT 2, CASE WHEN position < {middle} THEN position
+         ELSE position + {far} END, enqueued FROM log_leaf WHERE generation = 1 AND enqueued IS NOT NULL"
+    ));
+    let moved = |place: &i64| if *place >= middle { place + far } else { *place };
+    let expected: Vec<i64> = places.iter().map(moved).collect();
+    let found = |from: i64, most: usize| {
+        let who = ada.id;
+        let found = app.read(move |conn| store::concerning(conn, who, 2, from..end, most));
+        found.into_iter().map(|(position, _)| position).collect::<Vec<_>>()
+    };
+    assert_eq!(found(0, 10), expected);
+    assert_eq!(found(0, 3), expected[..3]);
+    assert_eq!(found(expected[2] + 1, 10), expected[..2]);
+    assert!(found(expected[0] + 1, 10).is_empty());
 }
 
 fn what_was_read_stays_read_until_it_is_said_otherwise(app: &TestApp) {

@@ -3,6 +3,7 @@ use crate::{
     recall::{Ward, ward},
     support::{Actor, TestApp, on_both_engines},
 };
+use benchside::work::store::LOOKED_AT;
 use serde_json::{Value, json};
 
 on_both_engines!(
@@ -12,6 +13,7 @@ on_both_engines!(
     the_pages_hold_each_item_once,
     a_token_sees_the_kinds_it_is_for,
     the_gates_one_can_meet_are_told_with_what_is_unmet,
+    what_has_ended_stands_before_nothing,
 );
 
 fn work(who: &Actor, query: &str) -> Vec<Value> {
@@ -206,4 +208,19 @@ fn the_gates_one_can_meet_are_told_with_what_is_unmet(app: &TestApp) {
     assert_eq!((moves(1), moves(2)), (vec!["sign"], vec!["submit"]));
     assert_eq!(told[1].2[0]["needs"], json!(["signature"]));
     assert!(!moves(0).contains(&"withdraw") && !moves(0).contains(&"correct"), "{:?}", moves(0));
+}
+
+/// So many of each sort are looked at: what has ended, whenever that was, is none of them.
+fn what_has_ended_stands_before_nothing(app: &TestApp) {
+    let w = ward(app);
+    let new = |title: &str| json!({ "title": title, "modality": "biologic", "lab_id": w.lab });
+    let live = w.ada.post("/v1/discoveries", new("Live")).expect(201).id();
+    let ended: Vec<Value> = (0..LOOKED_AT).map(|n| new(&format!("Ended {n}"))).collect();
+    w.ada.post("/v1/discoveries/batch", json!({ "items": ended })).expect(200);
+    let later = app.app.clock.now().plus_days(1);
+    app.sql(format!(
+        "UPDATE discovery SET stage = 'discontinued', stage_entered_at = '{later}' WHERE title LIKE 'Ended %'"
+    ));
+    let told = gates(&w.ada);
+    assert_eq!(told.iter().map(|(_, id, _)| &**id).collect::<Vec<_>>(), [&*live]);
 }

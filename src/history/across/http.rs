@@ -105,11 +105,8 @@ async fn list_history(who: Guard<Read>, request: HttpRequest) -> Result<HttpResp
             params.faults.push_parameter(name, "not_applicable", "is not asked of a download, which is whole");
         }
     }
-    let before: Option<i64> = page.after.as_ref().and_then(|after| after.value.parse().ok());
-    if page.after.is_some() && before.is_none_or(|number| number < 0) {
-        params.faults.push_parameter("cursor", "invalid_cursor", "must come from `next_cursor`");
-    }
     params.finish()?;
+    let before: Option<i64> = page.after.as_ref().map(After::value_as).transpose()?;
     if let Some(form) = form {
         return download(Download { who, request, asked, form, next: Some(before) }).await;
     }

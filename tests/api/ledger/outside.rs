@@ -4,15 +4,20 @@ use crate::support::{TestApp, on_both_engines};
 use benchside::ledger::{export, verify::FaultKind};
 use std::{
     fs,
+    os::unix::process::ExitStatusExt,
     path::{Path, PathBuf},
     process::Command,
 };
+
+/// The signal that ends who writes where nobody reads (POSIX, signal.h).
+const SIGPIPE: i32 = 13;
 
 on_both_engines!(
     an_export_is_checked_byte_by_byte,
     an_export_is_files_and_nothing_else,
     the_command_exports_verifies_and_proves,
     a_log_is_compared_with_the_guard_beside_it,
+    a_command_ends_quietly_when_nobody_reads_it,
 );
 
 fn files(folder: &Path) -> Vec<PathBuf> {
@@ -116,6 +121,18 @@ fn an_export_is_files_and_nothing_else(app: &TestApp) {
         fs::write(folder.join(name), if name == "checkpoint" { checkpoint.note.as_bytes() } else { &hashes }).unwrap();
     }
     assert_eq!(found(), []);
+}
+
+fn a_command_ends_quietly_when_nobody_reads_it(app: &TestApp) {
+    some_history(app, 2);
+    settled(app);
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_benchside"));
+    command.args(["ledger", "status"]).env("BENCHSIDE_DATABASE", &app.url);
+    command.env("BENCHSIDE_KEYS", app.folder.join("keys")).env("BENCHSIDE_LOG", "off").stdout(writer);
+    let done = command.output().unwrap();
+    assert_eq!((done.status.signal(), String::from_utf8(done.stderr).unwrap()), (Some(SIGPIPE), String::new()));
 }
 
 fn a_log_is_compared_with_the_guard_beside_it(app: &TestApp) {
