@@ -246,7 +246,7 @@ fn asked_for(
     let records = records(conn, numbers)?;
     let about = |number: &i64| records.get(number).map(|(_, id)| *id);
     let facts = if webhook.asks_about_records() {
-        facts(conn, &records.values().copied().collect::<Vec<_>>())?
+        facts(conn, owner, &records.values().copied().collect::<Vec<_>>())?
     } else {
         HashMap::new()
     };

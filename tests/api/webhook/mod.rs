@@ -5,6 +5,7 @@ mod worker;
 
 use crate::{
     ledger::settled,
+    recall,
     support::{Actor, Reply, TestApp, on_both_engines, world},
 };
 use base64::{Engine, engine::general_purpose::STANDARD};
@@ -25,6 +26,7 @@ on_both_engines!(
     two_nodes_do_not_double_up,
     a_new_secret_signs_beside_the_old_one,
     a_webhook_asks_for_kinds_actions_conditions_and_stewards,
+    a_condition_is_asked_of_what_the_owner_sees,
     a_partners_webhook_sees_what_the_partner_sees,
     a_webhook_is_disabled_enabled_and_ended,
     who_sees_a_webhook,
@@ -358,6 +360,31 @@ fn a_webhook_asks_for_kinds_actions_conditions_and_stewards(app: &TestApp) {
     for ((more, expected), receiver) in asked.iter().zip(&receivers) {
         assert_eq!(receiver.take().len(), *expected, "{more}");
     }
+}
+
+/// What an insight is about is told by trials and discoveries, which not everybody sees who sees the insight.
+fn a_condition_is_asked_of_what_the_owner_sees(app: &TestApp) {
+    let admin = app.administrator("Ida Stone");
+    let w = recall::ward(app);
+    let trial = format!("/v1/trials/{}", w.trial);
+    let als = json!([{ "name": "Amyotrophic Lateral Sclerosis", "mesh": "D000690" }]);
+    let version = w.kim.get(&trial).expect(200).version();
+    w.kim.patch(&trial, version, json!({ "conditions": als, "visibility": "confidential" })).expect(200);
+    w.ada.get(&trial).refused(404, "not_found");
+    settled(app);
+    let receivers = [&w.ada, &w.kim].map(|owner| {
+        let receiver = Receiver::new();
+        for more in [json!({}), json!({ "conditions": ["D000690"] })] {
+            let mut new = json!({ "owner_id": owner.id, "kinds": ["insight"], "actions": ["moved"] });
+            new.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            subscribe(&admin, &receiver, new);
+        }
+        receiver
+    });
+    w.asks(&w.kim, &[&w.finds(None)]);
+    deliver(app);
+    let told = receivers.map(|receiver| receiver.take().len());
+    assert_eq!(told, [1, 2], "both see the insight, and one of them what it is about");
 }
 
 fn a_partners_webhook_sees_what_the_partner_sees(app: &TestApp) {

@@ -3,17 +3,18 @@
 //! the trials of the findings it cites and the discoveries it names are about.
 use crate::{
     Result,
+    auth::policy::Principal,
     db::{
         Conn,
+        columns::Doc,
         schema::{
             citation, discovery, event, finding, insight, insight_discovery, log_leaf, organization, pairing, trial,
         },
     },
-    id::{
-        AnyId, DiscoveryId, DiscoveryMark, FindingId, FindingMark, Id, InsightId, OrganizationId, PairingId,
-        PairingMark, TrialId, TrialMark,
-    },
-    value::terms_of,
+    discovery as discoveries,
+    id::{AnyId, DiscoveryId, FindingId, FindingMark, Id, InsightId, OrganizationId, PairingId, PairingMark, TrialId},
+    trial as trials,
+    value::{Condition, terms_of},
     vocabulary::{Action, RecordKind},
 };
 use diesel::prelude::*;
@@ -56,100 +57,108 @@ pub fn done_between(conn: &mut Conn, generation: i64, positions: Range<i64>) -> 
     Ok(done.load(conn)?)
 }
 
-/// What is to be known of some records, in a fixed number of queries.
+/// What is to be known of some records, in a fixed number of queries: as far as somebody sees the trials and discoveries that
+/// say it, or what is asked for would tell them what those are about.
 ///
 /// # Errors
 /// What the database says.
-pub fn facts(conn: &mut Conn, records: &[(RecordKind, Uuid)]) -> Result<HashMap<Uuid, Facts>> {
-    let mut found = HashMap::new();
-    let of =
-        |kind: RecordKind| -> Vec<Uuid> { records.iter().filter(|(k, _)| *k == kind).map(|(_, id)| *id).collect() };
-    discoveries(conn, &of(RecordKind::Discovery), &mut found)?;
-    trials(conn, &of(RecordKind::Trial), &mut found)?;
-    findings(conn, &of(RecordKind::Finding), &mut found)?;
-    insights(conn, &of(RecordKind::Insight), &mut found)?;
-    pairings(conn, &of(RecordKind::Pairing), &mut found)?;
-    organizations(conn, &of(RecordKind::Organization), &mut found)?;
+pub fn facts(conn: &mut Conn, who: &Principal, records: &[(RecordKind, Uuid)]) -> Result<HashMap<Uuid, Facts>> {
+    let of = |kind: RecordKind| records.iter().filter(move |(k, _)| *k == kind).map(|(_, id)| *id);
+    let findings: Vec<(FindingId, TrialId)> = finding::table
+        .filter(finding::id.eq_any(ids::<FindingMark>(of(RecordKind::Finding))))
+        .select((finding::id, finding::trial_id))
+        .load(conn)?;
+    let pairings: Vec<(PairingId, DiscoveryId)> = pairing::table
+        .filter(pairing::id.eq_any(ids::<PairingMark>(of(RecordKind::Pairing))))
+        .select((pairing::id, pairing::discovery_id))
+        .load(conn)?;
+    let insights = Insights::load(conn, ids(of(RecordKind::Insight)))?;
+    let tested = findings.iter().map(|(_, trial)| *trial).chain(insights.trials.iter().map(|(_, trial)| *trial));
+    let trials = trials_seen(conn, who, ids(of(RecordKind::Trial)).into_iter().chain(tested).collect())?;
+    let named = pairings.iter().map(|(_, d)| *d).chain(insights.discoveries.iter().map(|(_, d)| *d));
+    let discoveries = discoveries_seen(conn, who, ids(of(RecordKind::Discovery)).into_iter().chain(named).collect())?;
+
+    let mut found = organizations(conn, ids(of(RecordKind::Organization)))?;
+    found.extend(findings.iter().filter_map(|(id, trial)| Some((id.0, trials.get(trial)?.clone()))));
+    found.extend(pairings.iter().filter_map(|(id, discovery)| Some((id.0, discoveries.get(discovery)?.clone()))));
+    found.extend(insights.facts(&trials, &discoveries));
+    found.extend(trials.into_iter().map(|(id, facts)| (id.0, facts)));
+    found.extend(discoveries.into_iter().map(|(id, facts)| (id.0, facts)));
     Ok(found)
 }
 
-type Found = HashMap<Uuid, Facts>;
-
-fn ids<T>(ids: &[Uuid]) -> Vec<Id<T>> {
-    ids.iter().map(|id| Id::of(*id)).collect()
+fn ids<T>(ids: impl Iterator<Item = Uuid>) -> Vec<Id<T>> {
+    ids.map(Id::of).collect()
 }
 
-fn kept<T>(rows: Vec<(Id<T>, OrganizationId, String)>, found: &mut Found) {
-    found.extend(rows.into_iter().map(|(id, steward, terms)| (id.0, Facts { steward: Some(steward), terms })));
-}
-
-fn discoveries(conn: &mut Conn, asked: &[Uuid], found: &mut Found) -> Result<()> {
-    let asked: Vec<DiscoveryId> = ids(asked);
-    let rows = discovery::table.filter(discovery::id.eq_any(asked));
-    kept::<DiscoveryMark>(rows.select((discovery::id, discovery::lab_id, discovery::terms)).load(conn)?, found);
-    Ok(())
-}
-
-fn trials(conn: &mut Conn, asked: &[Uuid], found: &mut Found) -> Result<()> {
-    let asked: Vec<TrialId> = ids(asked);
-    let rows = trial::table.filter(trial::id.eq_any(asked));
-    kept::<TrialMark>(rows.select((trial::id, trial::clinic_id, trial::terms)).load(conn)?, found);
-    Ok(())
-}
-
-fn findings(conn: &mut Conn, asked: &[Uuid], found: &mut Found) -> Result<()> {
-    let asked: Vec<FindingId> = ids(asked);
-    let rows = finding::table
-        .inner_join(trial::table.on(trial::id.eq(finding::trial_id)))
-        .filter(finding::id.eq_any(asked))
-        .select((finding::id, trial::clinic_id, trial::terms));
-    kept::<FindingMark>(rows.load(conn)?, found);
-    Ok(())
-}
-
-fn pairings(conn: &mut Conn, asked: &[Uuid], found: &mut Found) -> Result<()> {
-    let asked: Vec<PairingId> = ids(asked);
-    let rows = pairing::table
-        .inner_join(discovery::table.on(discovery::id.eq(pairing::discovery_id)))
-        .filter(pairing::id.eq_any(asked))
-        .select((pairing::id, discovery::lab_id, discovery::terms));
-    kept::<PairingMark>(rows.load(conn)?, found);
-    Ok(())
-}
-
-fn insights(conn: &mut Conn, asked: &[Uuid], found: &mut Found) -> Result<()> {
-    let asked: Vec<InsightId> = ids(asked);
-    let stewards: Vec<(InsightId, OrganizationId)> = insight::table
-        .filter(insight::id.eq_any(asked.clone()))
-        .select((insight::id, insight::clinic_id))
+fn discoveries_seen(conn: &mut Conn, who: &Principal, asked: Vec<DiscoveryId>) -> Result<HashMap<DiscoveryId, Facts>> {
+    let rows: Vec<(DiscoveryId, OrganizationId, String)> = discovery::table
+        .filter(discovery::id.eq_any(asked))
+        .filter(discoveries::store::visible_to(who))
+        .select((discovery::id, discovery::lab_id, discovery::terms))
         .load(conn)?;
-    let of_trials: Vec<(InsightId, String)> = citation::table
-        .inner_join(finding::table.on(finding::id.eq(citation::finding_id)))
-        .inner_join(trial::table.on(trial::id.eq(finding::trial_id)))
-        .filter(citation::insight_id.eq_any(asked.clone()))
-        .select((citation::insight_id, trial::terms))
+    Ok(rows.into_iter().map(|(id, lab, terms)| (id, Facts { steward: Some(lab), terms })).collect())
+}
+
+fn trials_seen(conn: &mut Conn, who: &Principal, asked: Vec<TrialId>) -> Result<HashMap<TrialId, Facts>> {
+    let rows: Vec<(TrialId, OrganizationId, String)> = trial::table
+        .filter(trial::id.eq_any(asked))
+        .filter(trials::store::visible_to(who))
+        .select((trial::id, trial::clinic_id, trial::terms))
         .load(conn)?;
-    let of_discoveries: Vec<(InsightId, String)> = insight_discovery::table
-        .inner_join(discovery::table.on(discovery::id.eq(insight_discovery::discovery_id)))
-        .filter(insight_discovery::insight_id.eq_any(asked))
-        .select((insight_discovery::insight_id, discovery::terms))
-        .load(conn)?;
-    kept(stewards.into_iter().map(|(id, steward)| (id, steward, String::new())).collect(), found);
-    for (id, terms) in of_trials.into_iter().chain(of_discoveries) {
-        if let Some(facts) = found.get_mut(&id.0) {
-            facts.terms.push_str(&terms);
-        }
+    Ok(rows.into_iter().map(|(id, clinic, terms)| (id, Facts { steward: Some(clinic), terms })).collect())
+}
+
+/// Insights, the trials whose findings they cite, and the discoveries that they name.
+struct Insights {
+    stewards: Vec<(InsightId, OrganizationId)>,
+    trials: Vec<(InsightId, TrialId)>,
+    discoveries: Vec<(InsightId, DiscoveryId)>,
+}
+
+impl Insights {
+    fn load(conn: &mut Conn, asked: Vec<InsightId>) -> Result<Self> {
+        let of_these = insight_discovery::table.filter(insight_discovery::insight_id.eq_any(asked.clone()));
+        Ok(Self {
+            trials: citation::table
+                .inner_join(finding::table.on(finding::id.eq(citation::finding_id)))
+                .filter(citation::insight_id.eq_any(asked.clone()))
+                .select((citation::insight_id, finding::trial_id))
+                .load(conn)?,
+            discoveries: of_these
+                .select((insight_discovery::insight_id, insight_discovery::discovery_id))
+                .load(conn)?,
+            stewards: insight::table
+                .filter(insight::id.eq_any(asked))
+                .select((insight::id, insight::clinic_id))
+                .load(conn)?,
+        })
     }
-    Ok(())
+    fn facts(
+        self,
+        trials: &HashMap<TrialId, Facts>,
+        discoveries: &HashMap<DiscoveryId, Facts>,
+    ) -> HashMap<Uuid, Facts> {
+        let kept = |(id, steward): (InsightId, _)| (id.0, Facts { steward: Some(steward), terms: String::new() });
+        let mut found: HashMap<Uuid, Facts> = self.stewards.into_iter().map(kept).collect();
+        let of_trials = self.trials.iter().filter_map(|(id, trial)| Some((id, trials.get(trial)?)));
+        let of_discoveries = self.discoveries.iter().filter_map(|(id, d)| Some((id, discoveries.get(d)?)));
+        for (id, about) in of_trials.chain(of_discoveries) {
+            if let Some(facts) = found.get_mut(&id.0) {
+                facts.terms.push_str(&about.terms);
+            }
+        }
+        found
+    }
 }
 
-fn organizations(conn: &mut Conn, asked: &[Uuid], found: &mut Found) -> Result<()> {
-    use crate::{db::columns::Doc, value::Condition};
-    let asked: Vec<OrganizationId> = ids(asked);
+fn organizations(conn: &mut Conn, asked: Vec<OrganizationId>) -> Result<HashMap<Uuid, Facts>> {
     let rows: Vec<(OrganizationId, Doc<Vec<Condition>>)> = organization::table
         .filter(organization::id.eq_any(asked))
         .select((organization::id, organization::focus))
         .load(conn)?;
-    found.extend(rows.into_iter().map(|(id, focus)| (id.0, Facts { steward: Some(id), terms: terms_of(&focus) })));
-    Ok(())
+    let about = |(id, focus): (OrganizationId, Doc<Vec<Condition>>)| {
+        (id.0, Facts { steward: Some(id), terms: terms_of(&focus) })
+    };
+    Ok(rows.into_iter().map(about).collect())
 }
