@@ -38,6 +38,21 @@ pub struct Database {
     pub database: String,
 }
 
+impl Database {
+    /// Its address, of one that is there: only what begins a database may make a file, or a slip of the pen would.
+    ///
+    /// # Errors
+    /// [`Error::Open`] where there is no such file, or the address cannot be read.
+    pub fn existing(&self) -> Result<&str> {
+        match self.database.parse()? {
+            Address::Sqlite(path) if !Path::new(&path).is_file() => {
+                Err(Error::Open(format!("there is no database {path}")))
+            }
+            _ => Ok(&self.database),
+        }
+    }
+}
+
 /// Where the keys are.
 #[derive(Debug, Clone, Default, Args)]
 pub struct KeysFolder {

@@ -1,7 +1,7 @@
 //! Parses the command line and calls the command.
 use benchside::cli::{Cli, run};
 use clap::Parser;
-use std::process::ExitCode;
+use std::{io::IsTerminal, process::ExitCode};
 
 #[actix_web::main]
 async fn main() -> ExitCode {
@@ -10,6 +10,7 @@ async fn main() -> ExitCode {
             tracing_subscriber::EnvFilter::try_from_env("BENCHSIDE_LOG")
                 .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn")),
         )
+        .with_ansi(std::io::stderr().is_terminal())
         .with_writer(std::io::stderr)
         .init();
     let cli = Cli::parse();

@@ -66,9 +66,9 @@ pub struct Scrub {
 /// One clear sentence; nothing was erased then.
 pub async fn run(erase: Erase) -> Result<()> {
     let (address, reason) = match &erase {
-        Erase::Person(args) => (args.database.database.clone(), args.reason.clone()),
-        Erase::Versions(args) => (args.database.database.clone(), args.reason.clone()),
-        Erase::Scrub(args) => return scrub(&args.database.database),
+        Erase::Person(args) => (args.database.existing()?.to_owned(), args.reason.clone()),
+        Erase::Versions(args) => (args.database.existing()?.to_owned(), args.reason.clone()),
+        Erase::Scrub(args) => return scrub(args.database.existing()?),
     };
     check_text(&reason, 1, 2000).map_err(|(_, why)| Error::Open(format!("the reason {why}")))?;
     let db = Db::open(&address, &Settings::of_a_command())?;

@@ -6,7 +6,7 @@ use crate::{
     config::{Database, GuardFolder, KeysFolder},
     db::{Conn, Db, Purpose, Settings, migrate},
     ledger::{
-        checkpoint::verifier_key,
+        checkpoint::{self, verifier_key},
         event::{commitment, leaf_hash},
         export,
         inspect::{newest, prove},
@@ -17,7 +17,7 @@ use crate::{
         verify_database,
     },
 };
-use clap::{Args, Subcommand};
+use clap::{ArgGroup, Args, Subcommand};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::{
@@ -110,10 +110,14 @@ pub struct CheckProof {
 
 /// `benchside ledger continue`
 #[derive(Debug, Args)]
+#[command(group(ArgGroup::new("cause").required(true).multiple(true).args(["seen", "force"])))]
 pub struct Continue {
     /// The last checkpoint that somebody has kept of the log, which then says what was lost
     #[arg(long, value_name = "FILE")]
     pub seen: Option<PathBuf>,
+    /// Even though nothing shows that anything was lost
+    #[arg(long)]
+    pub force: bool,
     /// Where the log is
     #[command(flatten)]
     pub place: Place,
@@ -124,7 +128,7 @@ pub struct Continue {
 
 impl Place {
     fn open(&self) -> Result<Conn> {
-        Conn::open(&self.database.database.parse()?, Purpose::Read)
+        Conn::open(&self.database.existing()?.parse()?, Purpose::Read)
     }
 
     /// The keys and their folder, if that is there.
@@ -186,11 +190,18 @@ fn run_verify(args: &Verify) -> Result<()> {
             };
             let key =
                 key.ok_or_else(|| Error::Open("an export is checked with --key or with the keys folder".into()))?;
+            readable(&key)?;
             export::verify(dir, &key, &pinned.iter().map(String::as_str).collect::<Vec<_>>())?
         }
         None => verify_live(args, pinned)?,
     };
-    tell(&report, args.json)
+    tell(&report, args)
+}
+
+/// A key that cannot be read is no fault of the log.
+fn readable(key: &str) -> Result<()> {
+    let refused = |_| Error::Open(format!("{key} is no verifier key, such as `benchside ledger key` prints"));
+    checkpoint::verifier(key).map(drop).map_err(refused)
 }
 
 /// A database, with what stands beside it: the key, and the guard.
@@ -204,6 +215,7 @@ fn verify_live(args: &Verify, pinned: Option<String>) -> Result<Report> {
             pinned.extend(args.guard.guard(&folder, &keys).read(&log)?.map(|(note, _)| note));
             key.get_or_insert_with(|| verifier_key(&origin, &keys.log().verifying_key()));
         }
+        key.as_deref().map_or(Ok(()), readable)?;
         if key.is_none() {
             eprintln!(
                 "No key is given and no keys folder is here: checkpoints are checked with the key the database names itself."
@@ -213,8 +225,8 @@ fn verify_live(args: &Verify, pinned: Option<String>) -> Result<Report> {
     })
 }
 
-fn tell(report: &Report, as_json: bool) -> Result<()> {
-    if as_json {
+fn tell(report: &Report, args: &Verify) -> Result<()> {
+    if args.json {
         print_json(report)?;
     } else {
         for fault in &report.faults {
@@ -224,7 +236,9 @@ fn tell(report: &Report, as_json: bool) -> Result<()> {
         for continued in &report.continued {
             println!("{continued}");
         }
-        println!("{} events wait for their place, {} payloads were erased", report.waiting, report.erased);
+        if args.dir.is_none() {
+            println!("{} events wait for their place, {} payloads were erased", report.waiting, report.erased);
+        }
     }
     match report.faults.first() {
         None => Ok(()),
@@ -295,16 +309,16 @@ const PATIENCE: Duration = Duration::from_secs(6);
 /// Nobody who kept a checkpoint of what was lost is to see another history under the same name.
 async fn go_on(args: &Continue) -> Result<()> {
     let seen = args.seen.as_deref().map(read).transpose()?;
-    let address = &args.place.database.database;
+    let address = args.place.database.existing()?;
     let folder = args.place.keys.path(&address.parse()?);
     let keys = keys::Keys::read(&folder).map_err(|e| Error::Open(e.to_string()))?;
     let guard = args.guard.guard(&folder, &keys);
     let db = Db::open(address, &Settings::of_a_command())?;
-    let (log, held) = (db.log().to_owned(), guard.clone());
+    let (log, held, force) = (db.log().to_owned(), guard.clone(), args.force);
     let done = db.write(move |conn| {
         let deadline = Instant::now() + PATIENCE;
         loop {
-            let begun = Sequencer::new(&keys, held.clone(), Clock::system()).go_on(conn, seen.as_deref())?;
+            let begun = Sequencer::new(&keys, held.clone(), Clock::system()).go_on(conn, seen.as_deref(), force)?;
             match begun {
                 Some(stored) => return Ok(stored),
                 None if Instant::now() < deadline => std::thread::sleep(Duration::from_millis(200)),

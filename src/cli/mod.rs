@@ -116,7 +116,7 @@ pub async fn run(cli: Cli) -> Result<()> {
 }
 
 async fn run_import(args: &Import) -> Result<()> {
-    let db = Db::open(&args.database.database, &Settings::of_a_command())?;
+    let db = Db::open(args.database.existing()?, &Settings::of_a_command())?;
     let done = import::run(&db, &Clock::system(), &args.import, &mut std::io::stdout()).await;
     db.close();
     let summary = done.map_err(user::in_a_sentence)?;
@@ -127,7 +127,8 @@ async fn run_import(args: &Import) -> Result<()> {
 }
 
 fn run_migrate(args: &Migrate) -> Result<()> {
-    let mut conn = Conn::open(&args.database.database.parse()?, Purpose::Write)?;
+    let address = if args.status { args.database.existing()? } else { &args.database.database };
+    let mut conn = Conn::open(&address.parse()?, Purpose::Write)?;
     if !args.status {
         migrate::up(&mut conn)?;
     }

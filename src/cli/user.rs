@@ -91,13 +91,13 @@ pub struct Disable {
 /// # Errors
 /// One clear sentence.
 pub async fn run(user: User) -> Result<()> {
-    let database = match &user {
-        User::Add(args) => &args.database,
-        User::List(args) => &args.database,
-        User::Invite(args) => &args.database,
-        User::Disable(args) => &args.database,
+    let address = match &user {
+        User::Add(args) => &args.database.database,
+        User::List(args) => args.database.existing()?,
+        User::Invite(args) => args.database.existing()?,
+        User::Disable(args) => args.database.existing()?,
     };
-    let db = Db::open(&database.database, &Settings::of_a_command())?;
+    let db = Db::open(address, &Settings::of_a_command())?;
     let done = match user {
         User::Add(args) => add(&db, args).await,
         User::List(_) => list(&db).await,

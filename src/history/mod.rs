@@ -39,7 +39,7 @@ pub struct ChangedRecord {
     pub kind: RecordKind,
     /// Its id.
     pub id: Uuid,
-    /// Its code; null where the version that says it was erased.
+    /// Its code; null where no version is left that says it.
     #[schema(max_length = 30, example = "D-17")]
     pub code: Option<String>,
 }
@@ -70,7 +70,7 @@ pub struct MovedRecord {
     pub kind: RecordKind,
     /// Its id.
     pub id: Uuid,
-    /// Its code; null where the version that says it was erased.
+    /// Its code; null where no version is left that says it.
     #[schema(max_length = 30, example = "D-17")]
     pub code: Option<String>,
     /// Its version after the move.
@@ -97,7 +97,7 @@ pub struct FieldChange {
     /// Its name.
     #[schema(max_length = 60, example = "trl")]
     pub field: String,
-    /// Before; null where there was nothing.
+    /// Before; null where there was nothing, and where that was erased (`erased` says so) or is not the caller's to see.
     pub before: Value,
     /// After; null where there is nothing.
     pub after: Value,

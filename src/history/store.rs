@@ -20,7 +20,10 @@ use crate::{
     person,
     vocabulary::{Action, RecordKind},
 };
-use diesel::prelude::*;
+use diesel::{
+    dsl::{exists, not},
+    prelude::*,
+};
 use serde_json::{Map, Value};
 use std::collections::{HashMap, HashSet};
 use uuid::Uuid;
@@ -80,8 +83,9 @@ impl Event {
             _ => (self.record, Version::Erased(self.version)),
         }
     }
+    /// Of a version that was erased none.
     fn code(&self) -> Option<String> {
-        self.content()?.get("code")?.as_str().map(str::to_owned)
+        code_in(self.content()?)
     }
     fn text(&self, member: &str) -> Option<String> {
         self.payload.get(member).and_then(Value::as_str).map(str::to_owned)
@@ -97,6 +101,31 @@ impl Event {
     fn signature(&self) -> Option<SignatureView> {
         signature_in(&self.payload)
     }
+}
+
+fn code_in(content: &Map<String, Value>) -> Option<String> {
+    content.get("code")?.as_str().map(str::to_owned)
+}
+
+/// The codes of those of the events' records that the events themselves do not tell, since they were erased: a code is given
+/// once and is no content. In one query; the newest version of a record is never erased.
+fn codes_told_elsewhere(conn: &mut Conn, events: &[Event]) -> Result<HashMap<Uuid, String>> {
+    let untold: Vec<AnyId> = events.iter().filter(|e| e.content().is_none()).map(|e| AnyId::of(e.record)).collect();
+    if untold.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let later = diesel::alias!(event as later);
+    let is_newest = not(exists(
+        later
+            .filter(later.field(event::record_id).eq(event::record_id))
+            .filter(later.field(event::record_version).gt(event::record_version)),
+    ));
+    let rows: Vec<(AnyId, Option<Vec<u8>>)> = event::table
+        .filter(event::record_id.eq_any(untold))
+        .filter(is_newest)
+        .select((event::record_id, event::payload))
+        .load(conn)?;
+    Ok(rows.into_iter().filter_map(|(id, bytes)| Some((id.0, code_in(&content_of(&bytes?)?)?))).collect())
 }
 
 fn signature_in(payload: &Map<String, Value>) -> Option<SignatureView> {
@@ -221,12 +250,14 @@ pub(super) fn entries(conn: &mut Conn, who: &Principal, events: Vec<Event>, sigh
     let changes = redact(conn, who, changes)?;
     let people = person::store::names(conn, events.iter().filter_map(|e| e.actor))?;
     let places = log::places(conn, &events.iter().map(|e| e.enqueued).collect::<Vec<_>>())?;
+    let codes = codes_told_elsewhere(conn, &events)?;
+    let code = |event: &Event| event.code().or_else(|| codes.get(&event.record).cloned());
     Ok(events
         .into_iter()
         .zip(changes)
         .map(|(event, changes)| Entry {
             event_id: event.id,
-            record: ChangedRecord { kind: event.kind, id: event.record, code: event.code() },
+            record: ChangedRecord { kind: event.kind, id: event.record, code: code(&event) },
             erased: gaps.get(&event.enqueued).copied(),
             version: event.version,
             action: event.action,
@@ -279,11 +310,13 @@ fn views(conn: &mut Conn, who: &Principal, events: Vec<Event>) -> Result<Vec<Tra
     let insights = crate::insight::store::names(conn, who, insights.collect::<Vec<_>>())?;
     let discoveries = events.iter().filter_map(|e| e.uuid("discovery_id")).map(DiscoveryId::of);
     let discoveries = crate::discovery::store::names(conn, who, discoveries.collect::<Vec<_>>())?;
+    let codes = codes_told_elsewhere(conn, &events)?;
+    let code = |event: &Event| event.code().or_else(|| codes.get(&event.record).cloned());
     Ok(events
         .into_iter()
         .map(|event| TransitionView {
             id: event.id,
-            record: MovedRecord { kind: event.kind, id: event.record, code: event.code(), version: event.version },
+            record: MovedRecord { kind: event.kind, id: event.record, code: code(&event), version: event.version },
             reason: event.text("reason"),
             stop_reason: event.text("stop_reason").and_then(|code| code.parse().ok()),
             insight: event

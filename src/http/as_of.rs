@@ -53,7 +53,10 @@ pub fn of_list(params: &mut Params, now: Time, filters: &[&str], kept: &[&str]) 
     }
     for name in filters.iter().chain(&["count"]).filter(|name| !kept.contains(name)) {
         if params.has(name) {
-            let message = format!("is not asked of a past moment; with `as_of` only {} are", kept.join(", "));
+            let message = format!(
+                "is not asked of a past moment; beside how a page is shown, with `as_of` only {} are",
+                kept.join(", ")
+            );
             params.faults.push_parameter(*name, "not_applicable", message);
         }
     }

@@ -61,7 +61,7 @@ impl Head {
         if head.origin != name {
             return Err(NotBelieved::Origin);
         }
-        let known = VerifierList::new(vec![Box::new(StandardVerifier::new(verifier).map_err(|_| NotBelieved::Key)?)]);
+        let known = VerifierList::new(vec![Box::new(self::verifier(verifier)?)]);
         let parsed = Note::from_bytes(note.as_bytes()).map_err(|_| NotBelieved::Malformed)?;
         parsed.verify(&known).map_err(|_| NotBelieved::Signature)?;
         Ok(head)
@@ -114,6 +114,14 @@ impl signed_note::Signer for Signer {
 /// The verifier key of a log: `name+hex(keyid)+base64(0x01 ‖ public key)`.
 pub fn verifier_key(origin: &str, key: &VerifyingKey) -> String {
     signed_note::new_ed25519_verifier_key(origin, key)
+}
+
+/// Reads a verifier key.
+///
+/// # Errors
+/// [`NotBelieved::Key`].
+pub fn verifier(text: &str) -> Result<StandardVerifier, NotBelieved> {
+    StandardVerifier::new(text).map_err(|_| NotBelieved::Key)
 }
 
 /// The verifier key of another generation of a log: the same key under another name.

@@ -40,8 +40,10 @@ fn entries_of(tile: &Tile) -> String {
 /// Writes the log up to a checkpoint into a folder, which is made, or is one that holds an earlier export of the same log.
 ///
 /// # Errors
-/// What the database and the file system say.
+/// [`Error::Open`] where the folder holds an export of another log, or of another generation of this one; what the database
+/// and the file system say.
 pub fn write(conn: &mut Conn, checkpoint: &Stored, folder: &Path) -> Result<()> {
+    refuse_another(checkpoint, folder)?;
     for tile in Tile::new_tiles(HEIGHT, 0, checkpoint.size) {
         let numbers = tree::needed(|asked| tile.read_data(asked))?;
         let nodes = log::nodes(conn, checkpoint.generation, &numbers)?;
@@ -55,6 +57,22 @@ pub fn write(conn: &mut Conn, checkpoint: &Stored, folder: &Path) -> Result<()> 
     }
     // Last, so that a folder with a checkpoint is whole.
     put(&folder.join("checkpoint"), checkpoint.note.as_bytes())
+}
+
+/// Tiles of two logs in one folder would be an export of neither.
+fn refuse_another(checkpoint: &Stored, folder: &Path) -> Result<()> {
+    let path = folder.join("checkpoint");
+    if !path.exists() {
+        return Ok(());
+    }
+    let (there, own) = (self::checkpoint(folder)?, checkpoint.note.lines().next());
+    if there.lines().next() == own {
+        return Ok(());
+    }
+    Err(Error::Open(format!(
+        "{} holds an export of another log or generation: choose another folder",
+        folder.display()
+    )))
 }
 
 /// Leaves one behind the other, each after its length as a big-endian `u16` (C2SP tlog-tiles).

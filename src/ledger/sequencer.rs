@@ -132,8 +132,9 @@ impl Sequencer {
     /// a node is giving events their place at this moment.
     ///
     /// # Errors
-    /// [`Error::Open`] when `seen` is of another log or not signed by its key; what the database says.
-    pub fn go_on(&mut self, conn: &mut Conn, seen: Option<&str>) -> Result<Option<Stored>> {
+    /// [`Error::Open`] when `seen` is of another log or not signed by its key, or the log contains it and nobody forces this;
+    /// what the database says.
+    pub fn go_on(&mut self, conn: &mut Conn, seen: Option<&str>, force: bool) -> Result<Option<Stored>> {
         let log = migrate::log_name(conn)?;
         if !self.lease.hold(conn)? {
             return Ok(None);
@@ -150,6 +151,12 @@ impl Sequencer {
                 generation_of(&log, &head.origin).ok_or_else(|| refused(&format!("it is of {}", head.origin)))?;
             Head::verify(note, &Signer::new(&head.origin, &self.key).verifier()).map_err(|e| refused(&e))?;
             newest = newest.max(generation);
+            let is_kept = generation == kept.generation
+                && head.size <= kept.size
+                && log::root(conn, generation, head.size)? == head.root;
+            if is_kept && Some(note) == seen && !force {
+                return Err(Error::Open("the log contains the checkpoint that was seen: nothing was lost".into()));
+            }
         }
         let (_, stored, _) = self.begin(conn, &log, newest + 1, seen.or(Some(&kept.note)), Some(&kept))?;
         Ok(Some(stored))

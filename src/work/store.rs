@@ -198,6 +198,9 @@ fn of_trials(conn: &mut Conn, who: &Principal) -> Result<Vec<WorkItem>> {
             let mut item = item(who, reason, view.id.0, record, view.status_entered_at, None);
             item.id = format!("{}-{nth}", item.id);
             item.message = Some(warning.message);
+            if reason == Reason::ReportingDuty {
+                item.links.act = item.links.record.clone();
+            }
             items.push(item);
         }
     }

@@ -63,6 +63,7 @@ fn erased_versions_are_a_gap_in_a_sound_log(app: &TestApp) {
     let title = entries[1]["changes"].as_array().unwrap().iter().find(|c| c["field"] == "title").unwrap().clone();
     assert_eq!(title, json!({ "field": "title", "before": null, "after": "A patient reacted" }));
     for entry in &entries[2..] {
+        assert_eq!(entry["record"], entries[0]["record"], "a code is no content");
         assert_eq!(
             (&entry["erased"], &entry["changes"], &entry["by"]["name"]),
             (&json!("version"), &json!([]), &json!("Ada Okafor"))

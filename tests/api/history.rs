@@ -152,6 +152,7 @@ fn what_history_refuses(app: &TestApp) {
     let table = [("accept", "text/csv")];
     who.send("GET", "/v1/history?limit=5", &table, None).refused(422, "invalid");
     who.get("/v1/history?q=x").refused(400, "unknown_parameter");
+    who.get("/v1/history?from=2026-02-01T00:00:00Z&to=2026-01-01T00:00:00Z").refused(422, "invalid");
     let refused = who.send("GET", "/v1/history", &[("accept", "text/html")], None);
     assert_eq!(refused.status, 406);
     app.anonymous().get("/v1/history").refused(401, "unauthenticated");

@@ -104,6 +104,10 @@ fn a_trial_of_a_discontinued_discovery_warns_its_owner(app: &TestApp) {
     assert_eq!(told(&w.cal), [], "it is not theirs");
     let found = work(&w.kim, "?reason=reporting_duty");
     assert!(found[0]["message"].as_str().unwrap().contains("42 CFR 11.64"));
+    let act = found[0]["links"]["act"].as_str().unwrap();
+    let month = app.app.clock.now().to_string()[..7].to_owned();
+    w.kim.patch(act, w.kim.get(act).expect(200).version(), json!({ "verified_on": month })).expect(200);
+    assert!(work(&w.kim, "?reason=reporting_duty").is_empty(), "what is done there takes it off the list");
     w.kim.get("/v1/me/work?reason=boredom").refused(422, "invalid");
 }
 

@@ -34,7 +34,7 @@ pub struct Demo {
         hide_env_values = true
     )]
     pub database: String,
-    /// The password of everyone in the demo, 12 characters or more [default: a random one, or the one kept]
+    /// The password of everyone in the demo, 12 characters or more [default: a random one, anew at each start]
     #[arg(long, env = "BENCHSIDE_DEMO_PASSWORD", hide_env_values = true)]
     pub password: Option<String>,
     /// Which history: the same seed gives the same data relative to the day it starts

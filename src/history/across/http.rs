@@ -99,6 +99,9 @@ async fn list_history(who: Guard<Read>, request: HttpRequest) -> Result<HttpResp
         from: params.time("from"),
         to: params.time("to"),
     };
+    if asked.from.zip(asked.to).is_some_and(|(from, to)| from > to) {
+        params.faults.push_parameter("from", "out_of_range", "must not be after `to`");
+    }
     let form = [CSV, NDJSON].into_iter().find(|form| accept::names(&request, form));
     for name in ["limit", "fields"] {
         if form.is_some() && params.has(name) {

@@ -19,10 +19,7 @@ pub struct Continued {
 impl std::fmt::Display for Continued {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self { seen, kept } = self;
-        write!(
-            f,
-            "it goes on after an older database was restored: of {seen} leaves that had been seen before, {kept} were kept"
-        )
+        write!(f, "it goes on as a new generation: of {seen} leaves that had been seen before, {kept} were kept")
     }
 }
 

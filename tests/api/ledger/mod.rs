@@ -6,10 +6,11 @@ mod outside;
 use crate::support::{Actor, Node, TestApp, on_both_engines};
 use benchside::{
     app::Clock,
+    auth::keys::Keys,
     db::{Conn, Purpose},
     http::edge::Edge,
     ledger::{
-        checkpoint::Head,
+        checkpoint::{Head, Signer},
         event::leaf_hash,
         log::{self, Generation},
         proof::Proof,
@@ -352,14 +353,30 @@ fn a_log_goes_on_as_a_new_generation_where_that_is_asked_for(app: &TestApp) {
         let (ok, said) = ledger(&["continue", "--seen", seen], &note);
         assert!(!ok && said.contains(why), "{said}");
     }
-    let (ok, said) = ledger(&["continue", "--seen", seen], &later.note);
-    assert!(ok && said.contains("generation 2"), "{said}");
+    let (ok, said) = ledger(&["continue", "--seen", seen], &guarded.note);
+    assert!(!ok && said.contains("nothing was lost"), "{said}");
     let (ok, said) = ledger(&["continue"], "");
+    assert!(!ok && said.contains("--force"), "{said}");
+    let keys = Keys::read(&app.folder.join("keys")).unwrap();
+    let export = app.folder.join("export");
+    let export = ["export", export.to_str().unwrap()];
+    for _ in 0..2 {
+        let (ok, said) = ledger(&export, "");
+        assert!(ok, "again over what is there: {said}");
+    }
+    let lost = Signer::new(app.app.db.log(), keys.log()).sign(later.size + 5, [9; 32]).unwrap();
+    let (ok, said) = ledger(&["continue", "--seen", seen], &lost);
+    assert!(ok && said.contains("generation 2"), "{said}");
+    let (ok, said) = ledger(&["continue", "--force"], "");
     assert!(ok && said.contains("generation 3"), "and again, from its own guard: {said}");
+    let (ok, said) = ledger(&export, "");
+    assert!(!ok && said.contains("another log or generation"), "{said}");
+    let (ok, said) = ledger(&["verify", "--key", "benchside"], "");
+    assert!(!ok && said.contains("is no verifier key") && !said.contains("not sound"), "{said}");
     let (ok, said) = ledger(&["verify", "--json"], "");
     let report: serde_json::Value = serde_json::from_str(&said).unwrap();
     let size = later.size;
-    let continued = json!([{ "seen": size + 1, "kept": size + 1 }, { "seen": size, "kept": size }]);
+    let continued = json!([{ "seen": size + 1, "kept": size + 1 }, { "seen": size + 5, "kept": size }]);
     assert_eq!((ok, &report["size"], &report["continued"]), (true, &json!(size + 2), &continued));
     for note in [&guarded.note, &later.note] {
         let (ok, said) = ledger(&["verify", "--checkpoint", seen], note);

@@ -123,6 +123,36 @@ fn an_export_is_files_and_nothing_else(app: &TestApp) {
     assert_eq!(found(), []);
 }
 
+/// A slip of the pen makes no file, and is no success.
+#[test]
+fn no_command_but_those_that_begin_one_makes_a_database() {
+    let folder = crate::support::fresh_folder();
+    for command in [
+        "ledger status",
+        "ledger verify",
+        "ledger key",
+        "ledger prove 0",
+        "ledger export out",
+        "ledger continue --force",
+        "erase scrub",
+        "erase person U-1 --reason r",
+        "erase versions D-1 1 --reason r",
+        "user list",
+        "user invite a@b.test",
+        "user disable a@b.test",
+        "migrate --status",
+        "import ctgov --clinic O-1 --as a@b.test x.json",
+    ] {
+        let mut run = Command::new(env!("CARGO_BIN_EXE_benchside"));
+        run.args(command.split(' ')).current_dir(&folder).env("BENCHSIDE_DATABASE", "sqlite://typo.db");
+        let done = run.output().unwrap();
+        let said = String::from_utf8(done.stderr).unwrap();
+        assert!(!done.status.success() && said.contains("there is no database typo.db"), "{command}: {said}");
+    }
+    assert_eq!(files(&folder), Vec::<PathBuf>::new());
+    fs::remove_dir_all(folder).unwrap();
+}
+
 fn a_command_ends_quietly_when_nobody_reads_it(app: &TestApp) {
     some_history(app, 2);
     settled(app);
