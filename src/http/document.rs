@@ -184,7 +184,7 @@ fn problems(path: &str, method: &str, operation: &Map<String, Value>) -> BTreeSe
         statuses.remove(&Code::UnknownParameter.status());
     }
     let takes_positions = ["/v1/events", "/v1/webhooks/{id}/redeliver"].contains(&path);
-    if takes_positions || (path == "/v1/me/notifications" && method == "patch") {
+    if takes_positions || path == "/v1/me/notifications" {
         statuses.insert(Code::FeedReset.status());
     }
     let reads_the_past = path.ends_with("/{id}") && takes(operation, "query", Some(AS_OF));

@@ -51,15 +51,19 @@ impl After {
     /// # Errors
     /// 422 where it is of another type: no page led here.
     pub fn value_as<T: SortValue>(&self) -> Result<T> {
-        T::from_cursor(&self.value).ok_or_else(|| {
-            let mut faults = Faults::default();
-            invalid_cursor(&mut faults);
-            Error::Invalid(faults)
-        })
+        T::from_cursor(&self.value).ok_or_else(invalid_cursor)
     }
 }
 
-fn invalid_cursor(faults: &mut Faults) {
+/// 422 for a cursor to which no page led.
+pub fn invalid_cursor() -> Error {
+    let mut faults = Faults::default();
+    push_invalid_cursor(&mut faults);
+    Error::Invalid(faults)
+}
+
+/// The same as one fault of several.
+pub fn push_invalid_cursor(faults: &mut Faults) {
     let message = "must come from `next_cursor` of the same list with the same parameters";
     faults.push_parameter("cursor", "invalid_cursor", message);
 }
@@ -118,7 +122,7 @@ impl Page {
         let after = params.text("cursor", 2000).and_then(|text| {
             let cursor = decode(&text).filter(|c| c.b == binding && !c.v.contains('\0'));
             if cursor.is_none() {
-                invalid_cursor(&mut params.faults);
+                push_invalid_cursor(&mut params.faults);
             }
             cursor.map(|c| After { value: c.v, id: c.i })
         });

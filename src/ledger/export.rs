@@ -94,8 +94,14 @@ fn put(path: &Path, bytes: &[u8]) -> Result<()> {
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder).map_err(|e| failed("make", folder, &e))?;
     }
-    let mut file = fs::File::create(path).map_err(|e| failed("write", path, &e))?;
-    file.write_all(bytes).and_then(|()| file.sync_all()).map_err(|e| failed("write", path, &e))
+    if fs::read(path).is_ok_and(|there| there == bytes) {
+        return Ok(());
+    }
+    // An export that is cut off leaves the one before as it was.
+    let fresh = path.with_extension("new");
+    let mut file = fs::File::create(&fresh).map_err(|e| failed("write", &fresh, &e))?;
+    let written = file.write_all(bytes).and_then(|()| file.sync_all()).and_then(|()| fs::rename(&fresh, path));
+    written.map_err(|e| failed("write", path, &e))
 }
 
 /// Checks an export against its checkpoint. `pinned` are checkpoints that were kept elsewhere.

@@ -151,9 +151,8 @@ impl Sequencer {
                 generation_of(&log, &head.origin).ok_or_else(|| refused(&format!("it is of {}", head.origin)))?;
             Head::verify(note, &Signer::new(&head.origin, &self.key).verifier()).map_err(|e| refused(&e))?;
             newest = newest.max(generation);
-            let is_kept = generation == kept.generation
-                && head.size <= kept.size
-                && log::root(conn, generation, head.size)? == head.root;
+            let there = log::last_of(conn, generation)?.map_or(0, |last| last.size);
+            let is_kept = head.size <= there && log::root(conn, generation, head.size)? == head.root;
             if is_kept && Some(note) == seen && !force {
                 return Err(Error::Open("the log contains the checkpoint that was seen: nothing was lost".into()));
             }

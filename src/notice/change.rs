@@ -6,8 +6,9 @@ use crate::{
     db::Conn,
     fault::{Faults, Text},
     history,
+    http::page,
     ledger::{
-        feed::Position,
+        feed::{Position, log_with},
         log::{self, Stored},
         tree::{count, natural},
     },
@@ -15,7 +16,10 @@ use crate::{
 };
 use deserr::Deserr;
 use serde::Serialize;
-use std::collections::{HashMap, HashSet};
+use std::{
+    borrow::Cow,
+    collections::{HashMap, HashSet},
+};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -47,7 +51,7 @@ pub struct Batch {
     /// What their reader may see.
     pub notifications: Vec<Notification>,
     /// Down to where the log was looked at; none where there is nothing before it.
-    pub until: Option<u64>,
+    pub until: Option<Position>,
     /// How many are unread among the newest that are looked at.
     pub unread: usize,
 }
@@ -73,11 +77,16 @@ impl<'a> Heard<'a> {
     }
 }
 
-/// At most `limit` of what happened before a position of the checkpoint's log, newest first; nothing twice.
+/// At most `limit` of what happened before a position of the log, or before its end, newest first; nothing twice.
 ///
 /// # Errors
-/// What the database says.
-pub fn read(conn: &mut Conn, who: &Principal, log: &Stored, before: u64, limit: usize) -> Result<Batch> {
+/// 422 for a position that is not in the log, 410 for one of a former generation.
+pub fn read(conn: &mut Conn, who: &Principal, shown: &Stored, before: Option<Position>, limit: usize) -> Result<Batch> {
+    let log = match before {
+        Some(position) => log_with(conn, position, shown)?.ok_or_else(page::invalid_cursor)?,
+        None => Cow::Borrowed(shown),
+    };
+    let (log, before) = (&*log, before.map_or(log.size, |position| position.index));
     let looked_at = limit.saturating_add(READ_AHEAD);
     let places = store::concerning(conn, who.id, log.generation, 0..count(before)?, looked_at)?;
     let numbers: Vec<i64> = places.iter().map(|(_, number)| *number).collect();
@@ -103,6 +112,7 @@ pub fn read(conn: &mut Conn, who: &Principal, log: &Stored, before: u64, limit: 
         notifications.push(Notification { sequence, read: position <= read_until, because, event: entry });
     }
     let unread = unread(conn, &heard, log, read_until)?;
+    let until = until.map(|index| Position { generation: log.generation, index });
     Ok(Batch { notifications, until, unread })
 }
 
@@ -129,13 +139,12 @@ pub fn mark(conn: &mut Conn, who: &Principal, log: &Stored, mark: &Mark) -> Resu
     let Ok(position) = mark.read_until.0.parse::<Position>() else {
         return Err(Error::fault(AT, "invalid_format", "must be the `sequence` of an event, such as 1-41"));
     };
-    position.refuse_former(log)?;
-    if !position.is_in(log) {
+    let Some(log) = log_with(conn, position, log)? else {
         return Err(Error::fault(AT, "out_of_range", "must be the `sequence` of an event that was"));
-    }
+    };
     let number = store::event_until(conn, log.generation, count(position.index)?)?;
     store::mark(conn, who.id, number)?;
     let heard = Heard::by(conn, who)?;
-    let unread = unread(conn, &heard, log, count(position.index)?)?;
+    let unread = unread(conn, &heard, &log, count(position.index)?)?;
     Ok(Marked { read_until: position.to_string(), unread })
 }

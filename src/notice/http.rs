@@ -12,9 +12,10 @@ use crate::{
     http::{
         self,
         body::{self, Body},
+        page,
         params::Params,
     },
-    ledger::{feed::Position, log::Stored},
+    ledger::feed::Position,
 };
 use actix_web::{HttpRequest, HttpResponse, get, patch};
 use serde::Serialize;
@@ -62,36 +63,26 @@ struct NoticePage {
 async fn list(who: Guard<Read>, request: HttpRequest) -> Result<HttpResponse> {
     let mut params = Params::read(&request, &["limit", "cursor"])?;
     let limit = params.integer("limit", 1, 200).unwrap_or(50);
-    let log = who.app().pulse.latest()?;
-    let before = before(&mut params, &log)?;
+    let before = before(&mut params);
     params.finish()?;
+    let log = who.app().pulse.latest()?;
     let limit = usize::try_from(limit).unwrap_or(1);
     let page = who
         .read(move |conn, who| {
             let Batch { notifications, until, unread } = change::read(conn, who, &log, before, limit)?;
-            let next_cursor = until.map(|index| Position { generation: log.generation, index }.to_string());
-            Ok(NoticePage { data: notifications, next_cursor, unread })
+            Ok(NoticePage { data: notifications, next_cursor: until.map(|position| position.to_string()), unread })
         })
         .await?;
     Ok(HttpResponse::Ok().json(page))
 }
 
-/// Before where.
-fn before(params: &mut Params, log: &Stored) -> Result<u64> {
-    let Some(text) = params.text("cursor", 40) else { return Ok(log.size) };
-    match text.parse::<Position>() {
-        Ok(position) => {
-            position.refuse_former(log)?;
-            if !position.is_in(log) {
-                params.faults.push_parameter("cursor", "invalid_cursor", "must come from `next_cursor`");
-            }
-            Ok(position.index)
-        }
-        Err(()) => {
-            params.faults.push_parameter("cursor", "invalid_cursor", "must come from `next_cursor`");
-            Ok(log.size)
-        }
+/// Before where; none at the end of the log.
+fn before(params: &mut Params) -> Option<Position> {
+    let read = params.text("cursor", 40)?.parse();
+    if read.is_err() {
+        page::push_invalid_cursor(&mut params.faults);
     }
+    read.ok()
 }
 
 /// Says how far one has read: up to this event, and no further.

@@ -111,7 +111,7 @@ fn concerning_since(
         let found: Vec<Place> = within()
             .into_boxed::<MultiBackend>()
             .filter(concern)
-            .order(log_leaf::position.desc())
+            .order((log_leaf::position + 0).desc()) // by the bare position SQLite would walk the whole log
             .select((log_leaf::position, log_leaf::enqueued.assume_not_null()))
             .limit(most)
             .load(conn)?;

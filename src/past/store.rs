@@ -17,7 +17,10 @@ use crate::{
     id::AnyId,
     ledger::{log, tree::count},
 };
-use diesel::{dsl::max, prelude::*};
+use diesel::{
+    dsl::{exists, max},
+    prelude::*,
+};
 use serde_json::{Map, Value};
 use std::collections::HashMap;
 use uuid::Uuid;
@@ -53,13 +56,16 @@ pub fn versions(conn: &mut Conn, who: &Principal, as_of: &AsOf, ids: &[Uuid]) ->
     Ok(found)
 }
 
-/// The numbers of the last events that these records had then: numbers rise per record.
+/// The numbers of the last events that these records had then: numbers rise per record. The records lead to their events and
+/// those to their leaves; a join SQLite would begin with every leaf there was.
 fn newest_then(conn: &mut Conn, as_of: &AsOf, ids: &[Uuid]) -> Result<Vec<i64>> {
-    let newest: Vec<Option<i64>> = event::table
-        .inner_join(log_leaf::table.on(log_leaf::enqueued.eq(event::enqueued.nullable())))
-        .filter(event::record_id.eq_any(ids.iter().map(|id| AnyId::of(*id)).collect::<Vec<_>>()))
+    let stood_then = log_leaf::table
+        .filter(log_leaf::enqueued.eq(event::enqueued.nullable()))
         .filter(log_leaf::generation.eq(as_of.generation))
-        .filter(log_leaf::position.lt(count(as_of.size)?))
+        .filter(log_leaf::position.lt(count(as_of.size)?));
+    let newest: Vec<Option<i64>> = event::table
+        .filter(event::record_id.eq_any(ids.iter().map(|id| AnyId::of(*id)).collect::<Vec<_>>()))
+        .filter(exists(stood_then))
         .group_by(event::record_id)
         .select(max(event::enqueued))
         .load(conn)?;

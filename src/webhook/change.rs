@@ -6,7 +6,7 @@ use crate::{
         policy::{Principal, Read},
         scope::Access,
     },
-    db::{Conn, columns::Time},
+    db::{Conn, columns::Time, take_turn},
     error::Code,
     fault::{Change as Patch, Faults, List, Text, Title},
     id::{OrganizationId, PersonId, WebhookId},
@@ -281,6 +281,7 @@ fn refuse_ended(webhook: &Webhook) -> Result<()> {
 
 /// Each is looked after again and again, whether anything is to be sent or not.
 fn refuse_too_many(conn: &mut Conn) -> Result<()> {
+    take_turn(conn, "webhooks")?; // two at once: the second counts the first
     if store::count_not_ended(conn)? >= MOST_WEBHOOKS {
         let detail = format!("There are {MOST_WEBHOOKS} webhooks already: end one that nobody needs first.");
         return Err(Error::refused(Code::Conflict, detail));

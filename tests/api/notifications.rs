@@ -3,7 +3,12 @@ use crate::{
     ledger::settled,
     support::{Actor, TestApp, on_both_engines},
 };
-use benchside::{http::edge::Edge, id::OrganizationId, notice::store};
+use benchside::{
+    http::edge::Edge,
+    id::OrganizationId,
+    ledger::feed::{Position, log_with},
+    notice::store,
+};
 use serde_json::{Value, json};
 
 on_both_engines!(
@@ -15,6 +20,7 @@ on_both_engines!(
     so_many_are_followed_and_counted_and_no_more,
     what_was_read_stays_read_in_a_new_generation,
     what_is_far_back_in_the_log_is_found,
+    a_position_that_another_node_shows_is_known,
 );
 
 fn follow(who: &Actor, body: Value) -> String {
@@ -184,6 +190,24 @@ fn revised_four_times(app: &TestApp) -> (Actor, Actor, String, Vec<Value>) {
     (ada, bo, path, told)
 }
 
+/// A node may be asked for what another has told, before it has looked at the log again.
+fn a_position_that_another_node_shows_is_known(app: &TestApp) {
+    let lab = app.lab("Motor Neuron Lab");
+    let behind = settled(app);
+    app.scientist("Ada Okafor", lab).post("/v1/discoveries", discovery(lab, false)).expect(201);
+    let newest = settled(app);
+    let sizes = |generation: i64, index: u64| {
+        let behind = behind.clone();
+        app.read(move |conn| {
+            let found = log_with(conn, Position { generation, index }, &behind)?;
+            Ok(found.map(|log| log.size))
+        })
+    };
+    assert_eq!(sizes(1, behind.size - 1), Some(behind.size));
+    assert_eq!(sizes(1, newest.size - 1), Some(newest.size));
+    assert_eq!((sizes(1, newest.size), sizes(2, 0)), (None, None));
+}
+
 /// The newest leaves are looked at first, then as far back as there is less than was asked for.
 fn what_is_far_back_in_the_log_is_found(app: &TestApp) {
     let (ada, _, _, told) = revised_four_times(app);
@@ -317,6 +341,7 @@ fn what_was_read_stays_read_in_a_new_generation(app: &TestApp) {
     mark(&ada, told[2]["sequence"].as_str().unwrap()).expect(200);
     let node = crate::ledger::in_a_new_generation(app, Edge { rate_limit: 0, ..Edge::default() });
     let ada = ada.at(&node);
+    ada.get("/v1/me/notifications?cursor=1-1").refused(410, "feed_reset");
     // The last event is not among what was kept; it waits and comes behind it.
     crate::ledger::wait_for(&node, |shown| shown.size == settled_size(&told) + 1);
     let page = ada.get("/v1/me/notifications").expect(200).body;

@@ -282,10 +282,12 @@ impl Load<'_> {
                     desk.cut_off = Some(post);
                     return self.lost();
                 };
-                assert_eq!(status, 201, "{body}");
-                let id = self.acknowledge(&body, post.told);
-                desk.mine.push(id);
-                known.insert(id, body);
+                if !self.is_busy(status) {
+                    assert_eq!(status, 201, "{body}");
+                    let id = self.acknowledge(&body, post.told);
+                    desk.mine.push(id);
+                    known.insert(id, body);
+                }
                 continue;
             }
             let contested = !self.contested.is_empty() && step % 5 == 4;
@@ -298,6 +300,9 @@ impl Load<'_> {
                     let Some((status, body)) = client.send("GET", &path, None, &Value::Null) else {
                         return self.lost();
                     };
+                    if self.is_busy(status) {
+                        continue;
+                    }
                     assert_eq!(status, 200, "{body}");
                     body
                 }
@@ -352,10 +357,10 @@ impl Load<'_> {
                 self.acknowledge(&body["record"], post.told);
             }
             // It was not done, and somebody else changed the record.
-            (409 | 412 | 503, Some(_)) => {
+            (409 | 412, Some(_)) => {
                 self.refused.fetch_add(1, Ordering::Relaxed);
             }
-            _ => panic!("{}: {status} {body}", post.path),
+            _ => assert!(self.is_busy(status), "{}: {status} {body}", post.path),
         }
         true
     }
@@ -365,6 +370,13 @@ impl Load<'_> {
         let before = self.acknowledged.lock().unwrap().insert((id, record["version"].as_i64().unwrap()), told);
         assert!(before.is_none(), "one version was given to two: {record} {before:?}");
         id
+    }
+
+    /// Whether too much is queued: nothing was done then.
+    fn is_busy(&self, status: u16) -> bool {
+        let busy = status == 503;
+        self.refused.fetch_add(busy.into(), Ordering::Relaxed);
+        busy
     }
 
     fn lost(&self) {

@@ -15,7 +15,7 @@ use crate::{
     id::EventId,
 };
 use serde::Serialize;
-use std::{fmt, str::FromStr};
+use std::{borrow::Cow, fmt, str::FromStr};
 use utoipa::ToSchema;
 
 /// Events that are looked at for one answer: a reader who may see few of them is told how far they have come.
@@ -48,6 +48,18 @@ impl Position {
         let detail = format!("Events are numbered anew since generation {}: begin again.", log.generation);
         Err(Error::refused(Code::FeedReset, detail))
     }
+}
+
+/// The log that has a position: as this node shows it, or as another has shown it already and this one has not looked yet.
+///
+/// # Errors
+/// 410 for a position of a former generation; what the database says.
+pub fn log_with<'a>(conn: &mut Conn, position: Position, shown: &'a Stored) -> Result<Option<Cow<'a, Stored>>> {
+    position.refuse_former(shown)?;
+    if position.is_in(shown) {
+        return Ok(Some(Cow::Borrowed(shown)));
+    }
+    Ok(log::latest(conn)?.filter(|newest| position.is_in(newest)).map(Cow::Owned))
 }
 
 impl fmt::Display for Position {

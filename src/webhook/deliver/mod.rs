@@ -277,7 +277,7 @@ async fn serve(app: &App, id: WebhookId) -> Result<usize> {
         let (shown, at, me) = (app.pulse.latest()?, app.clock.now(), app.postman.me);
         let taken = app.db.write(move |conn| take_up(conn, id, me, &shown, at));
         let Some((claim, mut due, more)) = taken.await? else { return Ok(tries) };
-        if due.is_empty() && more {
+        if due.is_empty() && more && !app.stopping.load(Ordering::Relaxed) {
             continue;
         }
         due.truncate(most);

@@ -224,15 +224,16 @@ pub fn look_on(conn: &mut Conn, webhook: &Webhook, owner: &Principal, log: &Stor
     if from > size || from == size && place.generation == log.generation {
         return Ok(false);
     }
-    let rows = log::wanted(conn, log.generation, from..size, &webhook.wanted(), LOOKED_AT)?;
-    let more = i64::try_from(rows.len()).is_ok_and(|n| n == LOOKED_AT);
-    let until = rows.last().filter(|_| more).map_or(size, |(position, _)| position + 1);
+    let end = size.min(from.saturating_add(PASSED));
+    let rows = log::wanted(conn, log.generation, from..end, &webhook.wanted(), LOOKED_AT)?;
+    let is_full = i64::try_from(rows.len()).is_ok_and(|n| n == LOOKED_AT);
+    let until = rows.last().filter(|_| is_full).map_or(end, |(position, _)| position + 1);
     let numbers: Vec<i64> = rows.iter().map(|(_, number)| *number).collect();
     let new = asked_for(conn, webhook, owner, &numbers, at)?;
     insert(conn, &new)?;
     let place = (webhook_cursor::generation.eq(log.generation), webhook_cursor::position.eq(until));
     diesel::update(webhook_cursor::table.filter(webhook_cursor::webhook_id.eq(webhook.id))).set(place).execute(conn)?;
-    Ok(more)
+    Ok(until < size)
 }
 
 /// Deliveries of those of the events that the webhook asks for and its owner may see.

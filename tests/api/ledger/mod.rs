@@ -369,6 +369,8 @@ fn a_log_goes_on_as_a_new_generation_where_that_is_asked_for(app: &TestApp) {
     assert!(ok && said.contains("generation 2"), "{said}");
     let (ok, said) = ledger(&["continue", "--force"], "");
     assert!(ok && said.contains("generation 3"), "and again, from its own guard: {said}");
+    let (ok, said) = ledger(&["continue", "--seen", seen], &guarded.note);
+    assert!(!ok && said.contains("nothing was lost"), "of a former generation, and kept: {said}");
     let (ok, said) = ledger(&export, "");
     assert!(!ok && said.contains("another log or generation"), "{said}");
     let (ok, said) = ledger(&["verify", "--key", "benchside"], "");
