@@ -142,23 +142,30 @@ impl Sequencer {
         let none = || Error::Open("the log has no checkpoint yet: nobody can have seen another".into());
         let kept = log::latest(conn)?.ok_or_else(none)?;
         log::believed(conn, &origin(&log, kept.generation), &kept, &self.key.verifying_key())?;
-        let (mut newest, guarded) = (kept.generation, self.guard.read(&log)?);
-        let seen = seen.or(guarded.as_ref().map(|(note, _)| note.as_str()));
-        for note in seen.into_iter().chain(guarded.as_ref().map(|(note, _)| note.as_str())) {
-            let refused = |why: &dyn std::fmt::Display| Error::Open(format!("the checkpoint that was seen: {why}"));
-            let head = Head::read(note).map_err(|e| refused(&e))?;
-            let generation =
-                generation_of(&log, &head.origin).ok_or_else(|| refused(&format!("it is of {}", head.origin)))?;
-            Head::verify(note, &Signer::new(&head.origin, &self.key).verifier()).map_err(|e| refused(&e))?;
-            newest = newest.max(generation);
+        let guarded = self.guard.read(&log)?.map(|(note, _)| note);
+        let mut newest = kept.generation;
+        for note in seen.into_iter().chain(guarded.as_deref()) {
+            newest = newest.max(self.known(&log, note)?.0);
+        }
+        if let Some(note) = seen.filter(|_| !force) {
+            let (generation, head) = self.known(&log, note)?;
             let there = log::last_of(conn, generation)?.map_or(0, |last| last.size);
-            let is_kept = head.size <= there && log::root(conn, generation, head.size)? == head.root;
-            if is_kept && Some(note) == seen && !force {
+            if head.size <= there && log::root(conn, generation, head.size)? == head.root {
                 return Err(Error::Open("the log contains the checkpoint that was seen: nothing was lost".into()));
             }
         }
+        let seen = seen.or(guarded.as_deref());
         let (_, stored, _) = self.begin(conn, &log, newest + 1, seen.or(Some(&kept.note)), Some(&kept))?;
         Ok(Some(stored))
+    }
+
+    /// The generation and the head of a checkpoint that this log has signed.
+    fn known(&self, log: &str, note: &str) -> Result<(i64, Head)> {
+        let refused = |why: &dyn std::fmt::Display| Error::Open(format!("the checkpoint that was seen: {why}"));
+        let origin = Head::read(note).map_err(|e| refused(&e))?.origin;
+        let generation = generation_of(log, &origin).ok_or_else(|| refused(&format!("it is of {origin}")))?;
+        let head = Head::verify(note, &Signer::new(&origin, &self.key).verifier()).map_err(|e| refused(&e))?;
+        Ok((generation, head))
     }
 
     /// Begins a generation: from the second on its first leaf holds the last checkpoint anybody saw of the one before, and

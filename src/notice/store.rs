@@ -102,7 +102,7 @@ fn concerning_since(
     // Positions and numbers grow together, if not leaf by leaf: the least number bounds what is looked at of each record. By an
     // index on it PostgreSQL would look for it from the beginning of the log on; in a sum there is none.
     let first: Option<i64> = match positions.start {
-        0 => Some(0),
+        0 => Some(0), // all of them: nothing is to be looked for
         _ => within().select(min(log_leaf::enqueued + 0)).get_result(conn)?,
     };
     let Some(first) = first else { return Ok(Vec::new()) };
