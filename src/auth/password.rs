@@ -6,9 +6,19 @@ use crate::fault::{Faults, check_text, pointer, wrong_type};
 use argon2::{
     ARGON2ID_IDENT, Algorithm, Argon2, Params, PasswordHash, PasswordHasher, PasswordVerifier, Version, password_hash,
 };
+use async_channel::{Receiver, Sender};
 use base64::{Engine, engine::general_purpose::STANDARD_NO_PAD};
 use deserr::{Deserr, IntoValue, Value, ValuePointerRef};
-use std::{fmt, io, sync::Arc, thread, time::Duration};
+use std::{
+    fmt, io,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
+    time::Duration,
+};
 use tokio::{
     sync::{Semaphore, oneshot},
     time::timeout,
@@ -138,7 +148,12 @@ pub struct Passwords {
     room: Arc<Semaphore>,
     /// Those working.
     workers: Arc<Semaphore>,
+    most: usize,
+    threads: AtomicUsize,
+    work: (Sender<Job>, Receiver<Job>),
 }
+
+type Job = Box<dyn FnOnce() + Send>;
 
 impl Passwords {
     /// At the [standard cost](Cost::STANDARD), `concurrency` at a time (at least one), each needing 19 MiB while it runs,
@@ -155,6 +170,9 @@ impl Passwords {
             argon2: Argon2::new(Algorithm::Argon2id, Version::V0x13, params),
             room: Arc::new(Semaphore::new(workers * (1 + WAITING_PER_WORKER))),
             workers: Arc::new(Semaphore::new(workers)),
+            most: workers,
+            threads: AtomicUsize::new(0),
+            work: async_channel::unbounded(),
         }
     }
 
@@ -202,8 +220,8 @@ impl Passwords {
 
     /// The permits go along with the work: a caller who hangs up stops waiting, but what runs on still counts.
     ///
-    /// Each piece of work has a thread of its own and not one of the runtime's: an allocator keeps what Argon2 asked for
-    /// (19 MiB) for every thread that asks again and again, and the runtime's are hundreds.
+    /// It is done on as many threads as may work at once, always the same: an allocator may keep what Argon2 asked for (19 MiB)
+    /// wherever a thread asked for it, and the runtime's are hundreds.
     async fn work<T: Send + 'static>(&self, job: impl FnOnce() -> T + Send + 'static) -> Result<T, PasswordError> {
         let place = self.room.clone().try_acquire_owned().map_err(|_| PasswordError::Overloaded)?;
         let worker = timeout(PATIENCE, self.workers.clone().acquire_owned()).await;
@@ -215,8 +233,29 @@ impl Passwords {
             drop(held);
             let _ = answer.send(done); // the caller may have gone
         };
-        thread::Builder::new().name("password".into()).spawn(work).map_err(PasswordError::NoThread)?;
+        self.begin_thread()?;
+        self.work.0.send(Box::new(work)).await.map_err(|_| PasswordError::Abandoned)?;
         answered.await.map_err(|_| PasswordError::Abandoned)
+    }
+
+    /// One more, unless there are as many as may work. They end with this.
+    fn begin_thread(&self) -> Result<(), PasswordError> {
+        let one_more = |threads| (threads < self.most).then_some(threads + 1);
+        if self.threads.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).is_err() {
+            return Ok(());
+        }
+        let work = self.work.1.clone();
+        let until_the_end = move || {
+            while let Ok(job) = work.recv_blocking() {
+                // What it was to answer is told to be abandoned; the thread goes on.
+                let _ = catch_unwind(AssertUnwindSafe(job));
+            }
+        };
+        let begun = thread::Builder::new().name("password".into()).spawn(until_the_end);
+        begun.map(drop).map_err(|e| {
+            self.threads.fetch_sub(1, Ordering::Relaxed);
+            PasswordError::NoThread(e)
+        })
     }
 }
 
