@@ -148,8 +148,11 @@ pub struct Passwords {
     room: Arc<Semaphore>,
     /// Those working.
     workers: Arc<Semaphore>,
+    /// How many may work at once.
     most: usize,
+    /// How many threads were begun.
     threads: AtomicUsize,
+    /// What they take their work from.
     work: (Sender<Job>, Receiver<Job>),
 }
 

@@ -102,8 +102,8 @@ fn drop_password(order: &mut Value) {
 ///
 /// # Errors
 /// What the work says; 422 where the key was used with another body, 409 where its first request is still running, 410 where
-/// the answer was erased, 404
-/// where the caller may not see any more what the answer names, 403 where their token is not made for what was done.
+/// the answer was erased, 404 where the caller may not see any more what the answer names, 403 where their token is not made for
+/// what was done.
 pub fn once(
     conn: &mut Conn,
     who: &Principal,

@@ -32,8 +32,8 @@ struct WorkQuery {
 /// What waits for the caller: what is due first, then what waits longest.
 ///
 /// Insights put to their labs or to them, and their own that were declined; pairings that wait for their answer; transfers
-/// offered to them; recalls of what they own; the moves that lead on, of what they own or lead; of their trials, reporting duties and discoveries that were discontinued. Of
-/// each the first 500 are looked at. Nothing is stored: what is done is gone.
+/// offered to them; recalls of what they own; the moves that lead on, of what they own or lead; of their trials, reporting
+/// duties and discoveries that were discontinued. Of each the first 500 are looked at. Nothing is stored: what is done is gone.
 #[utoipa::path(tag = "Work", operation_id = "list_work", params(PageQuery, WorkQuery),
     responses((status = 200, description = "A page of work", body = ListOf<WorkItem>)))]
 #[get("/v1/me/work")]

@@ -374,17 +374,24 @@ fn a_condition_is_asked_of_what_the_owner_sees(app: &TestApp) {
     settled(app);
     let receivers = [&w.ada, &w.kim].map(|owner| {
         let receiver = Receiver::new();
-        for more in [json!({}), json!({ "conditions": ["D000690"] })] {
+        let clinic = &w.kim.get("/v1/me").expect(200).body["organizations"][0]["id"];
+        for more in [json!({ "organization_ids": [clinic] }), json!({ "conditions": ["D000690"] })] {
             let mut new = json!({ "owner_id": owner.id, "kinds": ["insight"], "actions": ["moved"] });
             new.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
             subscribe(&admin, &receiver, new);
         }
         receiver
     });
+    let of_finding = Receiver::new();
+    let clinic = w.kim.get("/v1/me").expect(200).body["organizations"][0]["id"].clone();
+    let more =
+        json!({ "owner_id": w.ada.id, "kinds": ["finding"], "actions": ["signed"], "organization_ids": [clinic] });
+    subscribe(&admin, &of_finding, more);
     w.asks(&w.kim, &[&w.finds(None)]);
     deliver(app);
     let told = receivers.map(|receiver| receiver.take().len());
     assert_eq!(told, [1, 2], "both see the insight, and one of them what it is about");
+    assert_eq!(of_finding.take().len(), 1, "who keeps a finding that one sees is no secret");
 }
 
 fn a_partners_webhook_sees_what_the_partner_sees(app: &TestApp) {

@@ -18,7 +18,10 @@ use crate::{
     vocabulary::{Action, RecordKind},
 };
 use diesel::prelude::*;
-use std::{collections::HashMap, ops::Range};
+use std::{
+    collections::{HashMap, HashSet},
+    ops::Range,
+};
 use uuid::Uuid;
 
 /// Of a record: its steward and its [terms](terms_of).
@@ -57,8 +60,8 @@ pub fn done_between(conn: &mut Conn, generation: i64, positions: Range<i64>) -> 
     Ok(done.load(conn)?)
 }
 
-/// What is to be known of some records, in a fixed number of queries: as far as somebody sees the trials and discoveries that
-/// say it, or what is asked for would tell them what those are about.
+/// What is to be known of some records, in a fixed number of queries: what they are about only as far as somebody sees the trials
+/// and discoveries that say it, or what is asked for would tell them.
 ///
 /// # Errors
 /// What the database says.
@@ -92,21 +95,25 @@ fn ids<T>(ids: impl Iterator<Item = Uuid>) -> Vec<Id<T>> {
 }
 
 fn discoveries_seen(conn: &mut Conn, who: &Principal, asked: Vec<DiscoveryId>) -> Result<HashMap<DiscoveryId, Facts>> {
-    let rows: Vec<(DiscoveryId, OrganizationId, String)> = discovery::table
-        .filter(discovery::id.eq_any(asked))
-        .filter(discoveries::store::visible_to(who))
-        .select((discovery::id, discovery::lab_id, discovery::terms))
-        .load(conn)?;
-    Ok(rows.into_iter().map(|(id, lab, terms)| (id, Facts { steward: Some(lab), terms })).collect())
+    let of_these = discovery::table.filter(discovery::id.eq_any(asked));
+    let seen = of_these.clone().filter(discoveries::store::visible_to(who)).select(discovery::id).load(conn)?;
+    Ok(told(of_these.select((discovery::id, discovery::lab_id, discovery::terms)).load(conn)?, seen))
 }
 
 fn trials_seen(conn: &mut Conn, who: &Principal, asked: Vec<TrialId>) -> Result<HashMap<TrialId, Facts>> {
-    let rows: Vec<(TrialId, OrganizationId, String)> = trial::table
-        .filter(trial::id.eq_any(asked))
-        .filter(trials::store::visible_to(who))
-        .select((trial::id, trial::clinic_id, trial::terms))
-        .load(conn)?;
-    Ok(rows.into_iter().map(|(id, clinic, terms)| (id, Facts { steward: Some(clinic), terms })).collect())
+    let of_these = trial::table.filter(trial::id.eq_any(asked));
+    let seen = of_these.clone().filter(trials::store::visible_to(who)).select(trial::id).load(conn)?;
+    Ok(told(of_these.select((trial::id, trial::clinic_id, trial::terms)).load(conn)?, seen))
+}
+
+/// Who keeps each of them, and of those that are seen what they are about.
+fn told<T: std::hash::Hash + Eq>(rows: Vec<(T, OrganizationId, String)>, seen: Vec<T>) -> HashMap<T, Facts> {
+    let seen: HashSet<T> = seen.into_iter().collect();
+    let fact = |(id, steward, terms)| {
+        let terms = if seen.contains(&id) { terms } else { String::new() };
+        (id, Facts { steward: Some(steward), terms })
+    };
+    rows.into_iter().map(fact).collect()
 }
 
 /// Insights, the trials whose findings they cite, and the discoveries that they name.
