@@ -69,7 +69,7 @@ pub fn sound(app: &TestApp) -> Report {
     report
 }
 
-/// Some history of one lab.
+/// Some history of one lab. However fast it is made, each of the first discoveries ends under a checkpoint of its own.
 fn some_history(app: &TestApp, discoveries: usize) -> Actor {
     let lab = app.lab("Motor Neuron Lab");
     let ada = app.scientist("Ada Okafor", lab);
@@ -80,6 +80,9 @@ fn some_history(app: &TestApp, discoveries: usize) -> Actor {
         ada.patch(&path, 1, json!({ "trl": 4 })).expect(200);
         let evidence = json!([{ "kind": "doi", "value": "10.1038/s41586-020-2649-2" }]);
         ada.moves(&path, json!({ "to": "validated", "evidence": evidence })).expect(201);
+        if n < 3 {
+            settled(app);
+        }
     }
     ada
 }
@@ -244,25 +247,36 @@ pub fn by_force(url: &str, statements: &[&str]) {
     damage::lock(&mut conn);
 }
 
-/// Ends the service, and takes the log back by a leaf, whose event waits for its place again. Answers how many there were.
-pub fn set_back_by_one(app: &TestApp) -> u64 {
+/// Ends the service, and takes the log back to the checkpoint before the last one; the events after it wait for their
+/// places again. Answers how many leaves are left, and how many there were.
+pub fn set_back(app: &TestApp) -> (u64, u64) {
     let size = settled(app).size;
+    let kept = size_before(&checkpoints(app), size);
     app.app.db.close();
     by_force(
         &app.url,
         &[
             &format!("DELETE FROM log_checkpoint WHERE size = {size}"),
-            &format!("DELETE FROM log_node WHERE number >= {}", tlog_tiles::tlog::stored_hash_count(size - 1)),
-            &format!("INSERT INTO event_pending SELECT enqueued FROM log_leaf WHERE position = {}", size - 1),
-            &format!("DELETE FROM log_leaf WHERE position = {}", size - 1),
+            &format!("DELETE FROM log_node WHERE number >= {}", tlog_tiles::tlog::stored_hash_count(kept)),
+            &format!("INSERT INTO event_pending SELECT enqueued FROM log_leaf WHERE position >= {kept}"),
+            &format!("DELETE FROM log_leaf WHERE position >= {kept}"),
         ],
     );
-    size
+    (kept, size)
+}
+
+fn checkpoints(app: &TestApp) -> Vec<log::Stored> {
+    app.read(|conn| log::checkpoints_after(conn, 1, 0, 1000))
+}
+
+/// How many leaves the checkpoint before the one of `size` covers.
+fn size_before(checkpoints: &[log::Stored], size: u64) -> u64 {
+    checkpoints.iter().map(|c| c.size).filter(|earlier| *earlier < size).max().unwrap()
 }
 
 /// A node on a log that goes on under another number, in which every event has a new place.
 pub fn in_a_new_generation(app: &TestApp, edge: Edge) -> Node {
-    set_back_by_one(app);
+    set_back(app);
     let node = app.node(edge, Clock::system());
     wait_for(&node, |shown| shown.generation == 2);
     node
@@ -271,8 +285,8 @@ pub fn in_a_new_generation(app: &TestApp, edge: Edge) -> Node {
 fn a_database_that_was_set_back_goes_on_as_a_new_generation(app: &TestApp) {
     let ada = some_history(app, 3);
     let before = settled(app);
-    let checkpoints = app.read(|conn| log::checkpoints_after(conn, 1, 0, 1000));
-    let kept = checkpoints.iter().map(|c| c.size).filter(|size| *size < before.size).max().unwrap();
+    let checkpoints = checkpoints(app);
+    let kept = size_before(&checkpoints, before.size);
     app.app.db.close();
     // As an older backup has it: the events after that checkpoint never were.
     let last = format!("(SELECT enqueued FROM log_leaf WHERE position >= {kept})");
