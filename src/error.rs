@@ -84,12 +84,15 @@ pub enum Error {
     /// The input has faults: all of them.
     #[error("{} faults", .0.0.len())]
     Invalid(Faults),
-    /// The record changed between reading and saving; the caller's version is stale.
+    /// The record is no longer of the version that the caller names.
     #[error("the record changed since it was read")]
     Stale {
-        /// The version stored now, where known.
-        current: Option<i64>,
+        /// The version stored now.
+        current: i64,
     },
+    /// Another transaction changed a record after this one read it: all is to be done anew, on what is there now.
+    #[error("another change came first")]
+    Overtaken,
     /// It was not begun for as long as a caller may wait. Nothing was done; trying later is safe.
     #[error("too much work is queued")]
     Overloaded,
@@ -141,12 +144,17 @@ impl Error {
         Self::Invalid(Faults::at(pointer, code, message))
     }
 
-    /// PostgreSQL asks for the whole transaction again after a serialization failure or a deadlock.
+    /// Whether the whole transaction is to be done again: it was overtaken, or PostgreSQL asks for it after a serialization
+    /// failure or a deadlock.
     ///
     /// diesel maps SQLSTATE 40001 to a kind, keeps 40P01 `Unknown` and hands out no SQLSTATE at all, so the deadlock
     /// is known by its message, which `lc_messages` keeps in English where the role may set it.
     pub fn wants_retry(&self) -> bool {
-        let (Self::Database(e) | Self::NotCommitted(e)) = self else { return false };
+        let e = match self {
+            Self::Overtaken => return true,
+            Self::Database(e) | Self::NotCommitted(e) => e,
+            _ => return false,
+        };
         match &**e {
             Diesel::DatabaseError(DatabaseErrorKind::SerializationFailure, _) => true,
             Diesel::DatabaseError(DatabaseErrorKind::Unknown, info) => info.message() == "deadlock detected",
@@ -173,7 +181,7 @@ impl Error {
             Self::Refused { code, .. } => *code,
             Self::Invalid(_) => Code::Invalid,
             Self::Stale { .. } => Code::VersionMismatch,
-            Self::Overloaded | Self::Closed => Code::Overloaded,
+            Self::Overtaken | Self::Overloaded | Self::Closed => Code::Overloaded,
             Self::LogHalted(_) => Code::LedgerHalted,
             Self::Panicked | Self::NotCommitted(_) | Self::Open(_) | Self::Database(_) | Self::Internal(_) => {
                 Code::Internal
@@ -205,7 +213,7 @@ impl Error {
                 problem.insert("current_version".into(), json!(current));
                 "Read the record again and decide anew.".into()
             }
-            Self::Overloaded | Self::Closed => "Nothing was done; the same request may be sent again.".into(),
+            Self::Overtaken | Self::Overloaded | Self::Closed => "Nothing was done; the same request may be sent again.".into(),
             Self::LogHalted(_) => {
                 "Records can be read and changed; their events wait for their place in the log.".into()
             }

@@ -226,16 +226,15 @@ async fn import_one(
             }
             Err(Error::Invalid(faults)) => Ok(Record::failed(place, "has faults".into(), faults.0)),
             Err(Error::Refused { detail, .. }) => Ok(Record::failed(place, detail, Vec::new())),
-            Err(e @ Error::Stale { .. }) => Ok(Record::failed(place, e.to_string(), Vec::new())),
             Err(e) => Err(e),
         };
     }
 }
 
-/// The version moved on, the NCT id was given in the meantime, or the queue was full.
+/// The NCT id was given in the meantime, or the queue was full.
 fn is_lost_race(e: &Error) -> bool {
     match e {
-        Error::Stale { .. } | Error::Overloaded => true,
+        Error::Overloaded => true,
         Error::Refused { code, detail, .. } => *code == Code::Conflict && detail == crate::trial::change::TAKEN,
         _ => e.is_unique_violation(),
     }

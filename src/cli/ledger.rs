@@ -101,7 +101,7 @@ pub struct Prove {
 /// `benchside ledger check-proof`
 #[derive(Debug, Args)]
 pub struct CheckProof {
-    /// A proof as `benchside ledger prove` and `GET /v1/ledger/events/{index}/proof` give it
+    /// A proof as `benchside ledger prove` and `GET /v1/ledger/events/{index}/proof` give it; `-` for standard input
     pub file: PathBuf,
     /// The verifier key
     #[arg(long, value_name = "KEY")]
@@ -254,10 +254,15 @@ fn print_json(value: &impl Serialize) -> Result<()> {
 /// The most that a checkpoint or a proof with its payload may be, in bytes.
 const LONGEST: u64 = 16 << 20;
 
+/// A file; `-` is standard input.
 fn read(path: &Path) -> Result<String> {
     let mut text = String::new();
-    let file = std::fs::File::open(path).and_then(|file| file.take(LONGEST).read_to_string(&mut text));
-    file.map_err(|e| Error::Open(format!("cannot read {}: {e}", path.display())))?;
+    let done = if path == Path::new("-") {
+        std::io::stdin().take(LONGEST).read_to_string(&mut text)
+    } else {
+        std::fs::File::open(path).and_then(|file| file.take(LONGEST).read_to_string(&mut text))
+    };
+    done.map_err(|e| Error::Open(format!("cannot read {}: {e}", path.display())))?;
     Ok(text)
 }
 

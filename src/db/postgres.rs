@@ -17,8 +17,10 @@ use std::{
     time::Duration,
 };
 
-/// Attempts at one closure before its serialization failure or deadlock becomes the caller's.
-const ATTEMPTS: u32 = 5;
+/// Attempts at one closure before what stood in its way becomes the caller's.
+const ATTEMPTS: u32 = 16;
+/// After so many the pauses between them grow no longer.
+const DOUBLINGS: u32 = 5;
 
 /// A thread's connection and its queue.
 pub struct Worker {
@@ -56,7 +58,7 @@ impl Worker {
             };
             match fate {
                 Err(e) if e.wants_retry() && attempt < ATTEMPTS => {
-                    std::thread::sleep(Duration::from_micros(fastrand::u64(200..1_000) << attempt));
+                    std::thread::sleep(Duration::from_micros(fastrand::u64(200..1_000) << attempt.min(DOUBLINGS)));
                     attempt += 1;
                 }
                 fate => return fate,
@@ -103,6 +105,7 @@ impl Worker {
 fn told(e: Error) -> Error {
     match e {
         // Where transactions stood in each other's way to the last attempt, nothing was done either.
+        Error::Overtaken => Error::Overloaded,
         Error::Database(_) if e.lost_connection() || e.wants_retry() => Error::Overloaded,
         e => e,
     }

@@ -269,13 +269,13 @@ impl Movable for Finding {
     }
 }
 
-fn no_longer_signed(code: &str) -> Error {
-    Error::refused(Code::Conflict, format!("{code}, which this finding would supersede, is no longer signed."))
-}
-
 fn still_signed(conn: &mut Conn, id: FindingId) -> Result<Finding> {
     let previous = store::load(conn, id)?;
-    if previous.state == SIGNED { Ok(previous) } else { Err(no_longer_signed(&previous.code())) }
+    if previous.state == SIGNED {
+        return Ok(previous);
+    }
+    let code = previous.code();
+    Err(Error::refused(Code::Conflict, format!("{code}, which this finding would supersede, is no longer signed.")))
 }
 
 /// What happens by itself when the successor is signed.
@@ -291,11 +291,6 @@ fn supersede(conn: &mut Conn, context: &Context, mut previous: Finding, by: Find
     change.extra.insert("superseded_by".into(), json!(by));
     previous.state = SUPERSEDED.into();
     previous.state_entered_at = at;
-    let code = previous.code();
-    match record_change(conn, context, &mut previous, change) {
-        // The version that is stale here is not the one the caller sent.
-        Err(Error::Stale { .. }) => Err(no_longer_signed(&code)),
-        other => other.map(drop),
-    }?;
+    record_change(conn, context, &mut previous, change)?;
     recall::change::raise(conn, context, &previous, RecallCause::Superseded)
 }

@@ -62,7 +62,7 @@ impl IfMatch {
             Self::Absent => Err(Error::refused(Code::VersionRequired, "Send If-Match with the ETag you last read.")),
             Self::Any => Ok(()),
             Self::OneOf(tags) if tags.contains(&of(current)) => Ok(()),
-            Self::OneOf(_) => Err(Error::Stale { current: Some(current) }),
+            Self::OneOf(_) => Err(Error::Stale { current }),
         }
     }
 }

@@ -140,7 +140,7 @@ pub const fn kind_of<R: Stored>() -> RecordKind {
 /// neither is.
 ///
 /// # Errors
-/// [`Error::Stale`] when another change came first.
+/// [`Error::Overtaken`] when another change came first.
 pub fn record_change<R: Stored>(conn: &mut Conn, context: &Context, record: &mut R, change: Change) -> Result<EventId> {
     let seen = record.version();
     record.advance(context.at);
@@ -160,7 +160,7 @@ pub fn record_change<R: Stored>(conn: &mut Conn, context: &Context, record: &mut
     let event = Event::new(&happening, record)?;
     record.set_head(event.leaf_hash.to_vec());
     if record.save(conn, seen)? == 0 {
-        return Err(Error::Stale { current: latest_version(conn, record.id())? });
+        return Err(Error::Overtaken);
     }
     insert(conn, &event, &happening_columns(context, &change))?;
     for mention in &change.mentions {
@@ -168,12 +168,6 @@ pub fn record_change<R: Stored>(conn: &mut Conn, context: &Context, record: &mut
         diesel::insert_into(event_mention::table).values(row).execute(conn)?;
     }
     Ok(event.id)
-}
-
-/// The version that another change gave the record first.
-fn latest_version(conn: &mut Conn, record: Uuid) -> Result<Option<i64>> {
-    let versions = events::table.filter(events::record_id.eq(AnyId::of(record)));
-    Ok(versions.select(diesel::dsl::max(events::record_version)).get_result(conn)?)
 }
 
 /// What the event's row repeats outside its leaf, for queries.
@@ -222,7 +216,7 @@ fn insert(conn: &mut Conn, event: &Event, columns: &Columns<'_>) -> Result<()> {
         .returning(events::enqueued)
         .get_result(conn)
         .map_err(Error::from)
-        .map_err(|e| if e.is_unique_violation() { Error::Stale { current: None } } else { e })?;
+        .map_err(|e| if e.is_unique_violation() { Error::Overtaken } else { e })?;
     diesel::insert_into(event_pending::table).values(event_pending::enqueued.eq(enqueued)).execute(conn)?;
     Ok(())
 }

@@ -327,15 +327,12 @@ pub fn new_password(at: Time) -> FieldChange {
 /// that person, administrators and auditors.
 ///
 /// # Errors
-/// 409 where the person changed at the same moment.
+/// What the store says.
 pub fn record_access(conn: &mut Conn, context: &Context, id: PersonId, access: &[FieldChange]) -> Result<Person> {
     let mut person = store::load(conn, id)?;
     let mut change = Change::of(Action::Revised);
     change.extra.insert("access".into(), json!(access));
-    save(conn, context, &mut person, change).map_err(|e| match e {
-        Error::Stale { .. } => conflict("The person changed at the same moment: try again."),
-        e => e,
-    })?;
+    save(conn, context, &mut person, change)?;
     Ok(person)
 }
 

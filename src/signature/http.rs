@@ -108,7 +108,7 @@ async fn challenge(who: Guard<Sign>, request: HttpRequest, body: Body) -> Result
         let new = parse(body.clone())?;
         let record = app::seen(conn, who, new.record.kind, Key::Id(new.record.id.0))?;
         if record.version != new.version.0 {
-            return Err(Error::Stale { current: Some(record.version) });
+            return Err(Error::Stale { current: record.version });
         }
         let subject = Subject {
             challenge: ChallengeId::fresh(),

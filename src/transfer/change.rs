@@ -204,7 +204,7 @@ fn answer(
     transfer.state = state;
     transfer.answer_reason = reason;
     transfer.answered_at = Some(context.at);
-    record_change(conn, context, transfer, change).map_err(overtaken)?;
+    record_change(conn, context, transfer, change)?;
     Ok(())
 }
 
@@ -215,7 +215,7 @@ fn hand_over(conn: &mut Conn, context: &Context, transfer: &Transfer, records: V
         record.hand_over(transfer.to_person_id, steward, context.at);
         let mut change = Change::of(Action::Transferred).because(Some(transfer.reason.clone()));
         change.extra.insert("transfer_id".into(), json!(transfer.id));
-        record.record(conn, context, change).map_err(overtaken)?;
+        record.record(conn, context, change)?;
     }
     Ok(())
 }
@@ -351,12 +351,4 @@ fn ids_of(records: &[(usize, Owned)]) -> HashSet<Uuid> {
 
 fn conflict(detail: &str) -> Error {
     Error::refused(Code::Conflict, detail)
-}
-
-/// Nobody named a version here, so that none is stale: another change came first.
-fn overtaken(e: Error) -> Error {
-    match e {
-        Error::Stale { .. } => conflict("The transfer or one of its records changed at the same moment: try again."),
-        e => e,
-    }
 }

@@ -187,7 +187,7 @@ impl Owned {
     /// Saves it with its event.
     ///
     /// # Errors
-    /// [`crate::Error::Stale`] when another change came first.
+    /// [`crate::Error::Overtaken`] when another change came first.
     pub fn record(&mut self, conn: &mut Conn, context: &Context, change: Change) -> Result<EventId> {
         match self {
             Self::Discovery(d) => record_change(conn, context, &mut **d, change),

@@ -11,7 +11,7 @@ pub(super) fn problem(code: Code, path: &str) -> Value {
     let gate = json!([{ "gate": "role", "message": "one of the roles scientist, clinician", "roles": ["scientist", "clinician"] }]);
     let error = match code {
         Code::Invalid => Error::fault("/title", "required", "is required"),
-        Code::VersionMismatch => Error::Stale { current: Some(4) },
+        Code::VersionMismatch => Error::Stale { current: 4 },
         Code::NotPermitted => Error::refused(code, detail).with("unmet", gate),
         Code::UnknownParameter => Error::refused(code, detail).with("parameter", "stgae"),
         Code::TooManyRequests => Error::refused(code, detail).with("retry_after", 30),

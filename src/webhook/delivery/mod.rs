@@ -107,6 +107,15 @@ impl Delivery {
         Self { state: DeliveryState::Skipped, settled_at: Some(at), ..self }
     }
 
+    /// Whether the last try told that nobody answers there, whatever is sent.
+    pub fn is_unanswered(&self) -> bool {
+        use DeliveryError::{NotConnected, NotResolved, RefusedAddress, Timeout, Tls};
+        match self.last_error {
+            Some(RefusedAddress | NotResolved | NotConnected | Tls | Timeout) => self.last_status.is_none(),
+            _ => false,
+        }
+    }
+
     fn tried(self, status: Option<u16>, error: Option<DeliveryError>, at: Time) -> Self {
         Self {
             attempts: self.attempts.saturating_add(1),

@@ -291,8 +291,9 @@ pub fn waiting(conn: &mut Conn, webhook: WebhookId) -> Result<Vec<Delivery>> {
     Ok(waiting.order(webhook_delivery::enqueued).limit(2 * MOST_PENDING).load(conn)?)
 }
 
-/// Notes what came of a try. What was asked for again meanwhile stays as it is. What waited for a whole day behind one that is
-/// put aside is put aside with it: it would otherwise have a day of its own, and what is behind it another one.
+/// Notes what came of a try. What was asked for again meanwhile stays as it is. What waited for a whole day beside one that is
+/// put aside is put aside with it, if it is of the same record, or if the receiver does not answer at all: it would otherwise
+/// have a day of its own, and what is behind it another one.
 ///
 /// # Errors
 /// What the database says.
@@ -312,19 +313,23 @@ pub fn note(conn: &mut Conn, tried: &Delivery) -> Result<()> {
     );
     let is_noted = diesel::update(row).set(outcome).execute(conn)? == 1;
     match tried.settled_at.filter(|_| is_noted && tried.state == DeliveryState::Parked) {
-        Some(at) => park_behind(conn, tried, at),
+        Some(at) => park_beside(conn, tried, at),
         None => Ok(()),
     }
 }
 
-fn park_behind(conn: &mut Conn, parked: &Delivery, at: Time) -> Result<()> {
-    let behind = webhook_delivery::table
-        .filter(webhook_delivery::webhook_id.eq(parked.webhook_id))
-        .filter(webhook_delivery::record_id.eq(parked.record_id))
-        .filter(webhook_delivery::state.eq(DeliveryState::Pending))
-        .filter(webhook_delivery::created_at.lt(at.plus_seconds(-TRIED_FOR_SECONDS)));
+fn park_beside(conn: &mut Conn, parked: &Delivery, at: Time) -> Result<()> {
+    let beside = webhook_delivery::webhook_id
+        .eq(parked.webhook_id)
+        .and(webhook_delivery::state.eq(DeliveryState::Pending))
+        .and(webhook_delivery::created_at.lt(at.plus_seconds(-TRIED_FOR_SECONDS)));
     let aside = (webhook_delivery::state.eq(DeliveryState::Parked), webhook_delivery::settled_at.eq(Some(at)));
-    diesel::update(behind).set(aside).execute(conn)?;
+    if parked.is_unanswered() {
+        diesel::update(webhook_delivery::table.filter(beside)).set(aside).execute(conn)?;
+    } else {
+        let behind = beside.and(webhook_delivery::record_id.eq(parked.record_id));
+        diesel::update(webhook_delivery::table.filter(behind)).set(aside).execute(conn)?;
+    }
     Ok(())
 }
 

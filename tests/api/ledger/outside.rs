@@ -232,6 +232,9 @@ fn the_command_exports_verifies_and_proves(app: &TestApp) {
     fs::write(&file, &proof).unwrap();
     let (ok, said, why) = ledger(&["check-proof", file.to_str().unwrap(), "--key", key.trim()]);
     assert!(ok && said.contains("at index 3") && said.contains("The payload is the one"), "{said}{why}");
+    let mut piped = Command::new(env!("CARGO_BIN_EXE_benchside"));
+    piped.args(["ledger", "check-proof", "-", "--key", key.trim()]).stdin(fs::File::open(&file).unwrap());
+    assert_eq!(String::from_utf8(piped.output().unwrap().stdout).unwrap(), said);
     // What is not checked may not look as if it were.
     let given: serde_json::Value = serde_json::from_str(&proof).unwrap();
     let with = |name: &str, value: serde_json::Value| {

@@ -7,10 +7,12 @@ use crate::{
 use benchside::{db::schema::webhook_delivery, housekeeping::sweep, webhook::MOST_WEBHOOKS};
 use diesel::prelude::*;
 use serde_json::json;
+use std::net::TcpListener;
 
 on_both_engines!(
     an_address_is_kept_and_asked_for_as_it_was_checked,
     what_waits_behind_one_that_is_put_aside_goes_with_it,
+    what_waits_for_a_receiver_that_is_not_there_goes_together,
     what_was_never_tried_is_not_forgotten,
     what_cannot_be_read_is_put_off,
     a_node_that_has_seen_less_sets_nothing_back,
@@ -46,6 +48,23 @@ fn what_waits_behind_one_that_is_put_aside_goes_with_it(app: &TestApp) {
     s.revises(&discovery, "Of today");
     assert_eq!(deliver(app), 2);
     assert_eq!(states(&s.admin, &webhook), ["parked", "parked", "parked", "parked", "pending"]);
+}
+
+fn what_waits_for_a_receiver_that_is_not_there_goes_together(app: &TestApp) {
+    let s = scene(app);
+    let nobody = format!("http://{}/", TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap());
+    let new = json!({ "name": "Silent", "url": nobody, "kinds": ["discovery"] });
+    let webhook = s.admin.post("/v1/webhooks", new).expect(201);
+    (0..3).for_each(|n| drop(s.logs(&format!("Unheard {n}"), json!({}))));
+    assert_eq!(deliver(app), 1, "one is enough to know");
+    // A day later.
+    app.sql(format!("UPDATE webhook_delivery SET created_at = {LONG_AGO}, next_at = {LONG_AGO}"));
+    app.sql(format!("UPDATE webhook_delivery SET first_tried_at = {LONG_AGO} WHERE attempts > 0"));
+    s.logs("Of today", json!({}));
+    while !states(&s.admin, &webhook).contains(&"parked".to_owned()) {
+        assert_eq!(deliver(app), 1);
+    }
+    assert_eq!(states(&s.admin, &webhook), ["parked", "parked", "parked", "pending"]);
 }
 
 fn what_was_never_tried_is_not_forgotten(app: &TestApp) {
