@@ -1,6 +1,7 @@
 //! `fields`: an answer with only the members it names.
 use super::params::Params;
 use crate::{Error, Result, fault::Faults};
+use serde::Serialize;
 use serde_json::Value;
 use std::collections::BTreeSet;
 use utoipa::{
@@ -15,6 +16,16 @@ const LONGEST: usize = 2000;
 #[derive(Debug, Clone)]
 pub struct Fields(Option<Vec<String>>);
 
+/// What is shown of a record.
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+pub enum Shown<'a, V> {
+    /// All of it.
+    Whole(&'a V),
+    /// Some members.
+    Part(Value),
+}
+
 impl Fields {
     /// Reads the parameter.
     pub fn read(params: &mut Params) -> Self {
@@ -26,12 +37,14 @@ impl Fields {
     /// # Errors
     /// 422.
     pub fn check<V: PartialSchema>(&self) -> Result<()> {
+        // The schema is made anew each time it is asked for, which costs more than the answer.
+        let Some(fields) = &self.0 else { return Ok(()) };
         let RefOr::T(Schema::Object(record)) = V::schema() else {
             return Err(Error::Internal("a record is an object".into()));
         };
         let mut faults = Faults::default();
         let mut met = BTreeSet::new();
-        for field in self.0.iter().flatten() {
+        for field in fields {
             let shown: String = field.chars().take(60).collect();
             if !record.properties.contains_key(field) {
                 faults.push_parameter("fields", "unknown_value", format!("`{shown}` is no member of the record"));
@@ -43,10 +56,15 @@ impl Fields {
     }
 
     /// A record with only those members.
-    pub fn trim(&self, mut record: Value) -> Value {
-        if let (Some(fields), Some(members)) = (&self.0, record.as_object_mut()) {
+    ///
+    /// # Errors
+    /// For what JSON cannot hold.
+    pub fn of<'a, V: Serialize>(&self, record: &'a V) -> Result<Shown<'a, V>> {
+        let Some(fields) = &self.0 else { return Ok(Shown::Whole(record)) };
+        let mut record = serde_json::to_value(record).map_err(|e| Error::Internal(e.to_string()))?;
+        if let Some(members) = record.as_object_mut() {
             members.retain(|name, _| fields.contains(name));
         }
-        record
+        Ok(Shown::Part(record))
     }
 }

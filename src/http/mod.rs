@@ -22,7 +22,7 @@ pub mod problem;
 use crate::{Error, Result, id::Key, vocabulary::RecordKind};
 use actix_web::{HttpRequest, HttpResponse, http::header};
 use serde::Serialize;
-use serde_json::{Value, json};
+use std::collections::BTreeMap;
 
 /// The record a path names.
 ///
@@ -95,8 +95,7 @@ fn answered<V: Serialize + utoipa::PartialSchema>(
     if etag::none_match(request, version)? {
         return Ok(HttpResponse::NotModified().insert_header((header::ETAG, etag::of(version))).finish());
     }
-    let view = fields.trim(to_value(view)?);
-    Ok(HttpResponse::Ok().insert_header((header::ETAG, etag::of(version))).json(view))
+    Ok(HttpResponse::Ok().insert_header((header::ETAG, etag::of(version))).json(fields.of(view)?))
 }
 
 /// 200 with a changed record.
@@ -114,9 +113,5 @@ pub fn only<V>(mut views: Vec<V>) -> Result<V> {
 
 /// 200 with `{data: […]}`.
 pub fn data(data: &impl Serialize) -> HttpResponse {
-    HttpResponse::Ok().json(json!({ "data": data }))
-}
-
-fn to_value(view: &impl Serialize) -> Result<Value> {
-    serde_json::to_value(view).map_err(|e| Error::Internal(e.to_string()))
+    HttpResponse::Ok().json(BTreeMap::from([("data", data)]))
 }

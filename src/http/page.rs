@@ -2,12 +2,17 @@
 //!
 //! A cursor is the sort value and id of the last row, with a digest of the parameters it was made under. It holds no
 //! secret: a changed one finds only what its holder may see.
-use super::{as_of::AS_OF, fields::Fields, openapi::ErasedThen, params::Params};
+use super::{
+    as_of::AS_OF,
+    fields::Fields,
+    openapi::{ErasedThen, ListOf},
+    params::Params,
+};
 use crate::{Error, Result, fault::Faults};
 use actix_web::{HttpRequest, HttpResponse, http::header};
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, json};
+use serde_json::json;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
@@ -204,22 +209,13 @@ impl Page {
         total: Option<i64>,
         then: Option<Then>,
     ) -> Result<HttpResponse> {
-        let data = rows.iter().map(|row| Ok(self.fields.trim(super::to_value(row)?))).collect::<Result<Vec<_>>>()?;
-        let mut envelope = Map::new();
-        envelope.insert("data".into(), json!(data));
-        envelope.insert("next_cursor".into(), json!(next));
-        if let Some(total) = total {
-            envelope.insert("total".into(), json!(total));
-        }
-        if let Some(then) = then {
-            envelope.insert("as_of_size".into(), json!(then.as_of_size));
-            envelope.insert("erased".into(), json!(then.erased));
-        }
         let mut answer = HttpResponse::Ok();
-        if let Some(next) = next {
-            answer.insert_header((header::LINK, format!("<{}>; rel=\"next\"", self.next_url(request, &next))));
+        if let Some(next) = &next {
+            answer.insert_header((header::LINK, format!("<{}>; rel=\"next\"", self.next_url(request, next))));
         }
-        Ok(answer.json(envelope))
+        let (as_of_size, erased) = then.map(|then| (then.as_of_size, then.erased)).unzip();
+        let data = rows.iter().map(|row| self.fields.of(row)).collect::<Result<_>>()?;
+        Ok(answer.json(ListOf { data, next_cursor: next, total, as_of_size, erased }))
     }
 
     fn encode(&self, after: After) -> String {
