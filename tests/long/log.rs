@@ -1,7 +1,7 @@
 //! The log under load: many writers, on PostgreSQL through two processes; one reader who listens all the time and tells how
 //! late the log is, one who is cut off again and again. Afterwards the log is sound, and both have heard everything once.
 //!
-//!   BENCHSIDE_LONG_EVENTS=10000    how many events
+//!   BENCHSIDE_LONG_EVENTS=10000    how many events in all
 //!   BENCHSIDE_LONG_WRITERS=64      by how many writers at once
 use super::{Cast, Client, Server, free_port, fresh_folder, setting};
 use benchside::{
@@ -158,7 +158,7 @@ fn the_log_is_whole_under_load(url: &str, folder: &Path, processes: usize) {
     let expected: Vec<u64> = (0..before + events).collect();
     assert!(steady == expected, "the steady reader has heard everything once, in order");
     assert!(broken == expected, "and so has the one who was cut off {cuts} times");
-    assert!(cuts >= events / 10, "only {cuts} cuts");
+    assert!(cuts >= (events / 10).min(1000), "only {cuts} cuts");
     let total = total.into_inner();
     let mut conn = Conn::open(&url.parse().unwrap(), Purpose::Read).unwrap();
     let deadline = Instant::now() + Duration::from_secs(30);
