@@ -23,6 +23,7 @@ mod notifications;
 mod oidc;
 mod openapi;
 mod past;
+mod plans;
 mod pressure;
 mod recall;
 mod rotation;

@@ -88,7 +88,7 @@ fn a_planted_leak_is_found() {
 }
 
 /// Every GET operation behind the door, as its path and its query parameters.
-fn readable() -> Vec<(String, Vec<Value>)> {
+pub fn readable() -> Vec<(String, Vec<Value>)> {
     let paths = benchside::api::document()["paths"].as_object().unwrap();
     let guarded = paths.iter().filter(|(path, item)| path.starts_with("/v1") && item.get("get").is_some());
     guarded
@@ -100,7 +100,7 @@ fn readable() -> Vec<(String, Vec<Value>)> {
 }
 
 /// Values worth trying for a filter: those of its vocabulary, every id there is, every word that might betray something.
-fn tries(w: &World, parameter: &Value) -> Vec<String> {
+pub fn tries(w: &World, parameter: &Value) -> Vec<String> {
     let name = parameter["name"].as_str().unwrap();
     let schema = parameter["schema"].get("items").unwrap_or(&parameter["schema"]);
     let schema = match schema["$ref"].as_str().and_then(|r| r.strip_prefix('#')) {
@@ -127,6 +127,7 @@ fn tries(w: &World, parameter: &Value) -> Vec<String> {
         }
         "lifecycle" => vec!["translational@1".into()],
         "condition" => vec!["D000690".into(), "Amyotrophic".into()],
+        "generation" => vec!["1".into()],
         "nct_id" => vec!["NCT00000001".into()],
         "ror" => vec!["02mhbdp94".into()],
         "as_of" => moments(w),
@@ -151,7 +152,7 @@ fn moments(w: &World) -> Vec<String> {
     all.into_iter().step_by(20).collect()
 }
 
-fn encoded(text: &str) -> String {
+pub fn encoded(text: &str) -> String {
     text.replace('@', "%40").replace(' ', "%20")
 }
 
