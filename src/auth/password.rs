@@ -4,7 +4,11 @@
 //! so many wait, none of them for long, and whoever comes on top of that is told so at once. An unknown person costs the same as a known one.
 use crate::fault::{Faults, check_text, pointer, wrong_type};
 use argon2::{
-    ARGON2ID_IDENT, Algorithm, Argon2, Params, PasswordHash, PasswordHasher, PasswordVerifier, Version, password_hash,
+    ARGON2ID_IDENT, Algorithm, Argon2, Block, Params, PasswordHash, Version,
+    password_hash::{
+        self,
+        phc::{Output, ParamsString, Salt},
+    },
 };
 use async_channel::{Receiver, Sender};
 use base64::{Engine, engine::general_purpose::STANDARD_NO_PAD};
@@ -156,10 +160,25 @@ pub struct Passwords {
     work: (Sender<Job>, Receiver<Job>),
 }
 
-type Job = Box<dyn FnOnce() + Send>;
+type Job = Box<dyn FnOnce(&mut Memory) + Send>;
+
+/// What Argon2 works in. A thread asks for it once: an allocator may not find again what was given back, so much at once and
+/// aligned, and ask the system for more.
+#[derive(Default)]
+struct Memory(Vec<Block>);
+
+impl Memory {
+    fn blocks(&mut self, count: usize) -> Result<&mut [Block], argon2::Error> {
+        self.0.try_reserve_exact(count.saturating_sub(self.0.len())).map_err(|_| argon2::Error::OutOfMemory)?;
+        if self.0.len() < count {
+            self.0.resize(count, Block::new());
+        }
+        self.0.get_mut(..count).ok_or(argon2::Error::OutOfMemory)
+    }
+}
 
 impl Passwords {
-    /// At the [standard cost](Cost::STANDARD), `concurrency` at a time (at least one), each needing 19 MiB while it runs,
+    /// At the [standard cost](Cost::STANDARD), `concurrency` at a time (at least one), each in 19 MiB of its own,
     /// with [`WAITING_PER_WORKER`] waiting for each.
     pub fn new(concurrency: usize) -> Self {
         Self::with_cost(concurrency, Cost::STANDARD)
@@ -185,7 +204,8 @@ impl Passwords {
     /// [`PasswordError::Overloaded`] when too many wait; otherwise the system lacks memory, randomness or threads.
     pub async fn hash(&self, password: &Secret) -> Result<String, PasswordError> {
         let (argon2, password) = (self.argon2.clone(), password.clone());
-        self.work(move || hash(&argon2, &password)).await?
+        let hashed = self.work(move |memory| hash(&argon2, &password, memory)).await?;
+        hashed.map(|hash| hash.to_string()).map_err(PasswordError::Hash)
     }
 
     /// Whether `password` belongs to `stored`, a PHC string; `None`, for a person who is unknown or has no password, takes
@@ -196,9 +216,9 @@ impl Passwords {
     /// # Errors
     /// [`PasswordError::Overloaded`] when too many wait; [`PasswordError::NoThread`] when the system lacks threads.
     pub async fn verify(&self, password: &Secret, stored: Option<&str>) -> Result<bool, PasswordError> {
-        let (argon2, password, decoy) = (self.argon2.clone(), password.clone(), self.decoy.clone());
+        let (password, decoy) = (password.clone(), self.decoy.clone());
         let stored = stored.map(str::to_owned);
-        self.work(move || verify(&argon2, &password, stored.as_deref(), &decoy)).await
+        self.work(move |memory| verify(&password, stored.as_deref(), &decoy, memory)).await
     }
 
     /// As [`Passwords::hash`], on this very thread and without waiting: for the command line.
@@ -206,7 +226,8 @@ impl Passwords {
     /// # Errors
     /// [`PasswordError::Hash`] when the system lacks memory or randomness.
     pub fn hash_blocking(&self, password: &Secret) -> Result<String, PasswordError> {
-        hash(&self.argon2, password)
+        let hashed = hash(&self.argon2, password, &mut Memory::default());
+        hashed.map(|hash| hash.to_string()).map_err(PasswordError::Hash)
     }
 
     /// Whether `stored` was made at another cost, version or variant than today's, so that the next good sign-in, which
@@ -222,17 +243,19 @@ impl Passwords {
     }
 
     /// The permits go along with the work: a caller who hangs up stops waiting, but what runs on still counts.
-    ///
-    /// It is done on as many threads as may work at once, always the same: an allocator may keep what Argon2 asked for (19 MiB)
-    /// wherever a thread asked for it, and the runtime's are hundreds.
-    async fn work<T: Send + 'static>(&self, job: impl FnOnce() -> T + Send + 'static) -> Result<T, PasswordError> {
+    /// It is done on as many threads as may work at once, always the same, each with memory of its own.
+    async fn work<T, F>(&self, job: F) -> Result<T, PasswordError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Memory) -> T + Send + 'static,
+    {
         let place = self.room.clone().try_acquire_owned().map_err(|_| PasswordError::Overloaded)?;
         let worker = timeout(PATIENCE, self.workers.clone().acquire_owned()).await;
         let worker = worker.ok().and_then(Result::ok).ok_or(PasswordError::Overloaded)?;
         let held = (place, worker);
         let (answer, answered) = oneshot::channel();
-        let work = move || {
-            let done = job();
+        let work = move |memory: &mut Memory| {
+            let done = job(memory);
             drop(held);
             let _ = answer.send(done); // the caller may have gone
         };
@@ -249,9 +272,10 @@ impl Passwords {
         }
         let work = self.work.1.clone();
         let until_the_end = move || {
+            let mut memory = Memory::default();
             while let Ok(job) = work.recv_blocking() {
                 // What it was to answer is told to be abandoned; the thread goes on.
-                let _ = catch_unwind(AssertUnwindSafe(job));
+                let _ = catch_unwind(AssertUnwindSafe(|| job(&mut memory)));
             }
         };
         let begun = thread::Builder::new().name("password".into()).spawn(until_the_end);
@@ -270,31 +294,47 @@ fn decoy(params: &Params) -> Arc<str> {
     format!("$argon2id$v=19$m={m},t={t},p={p}${salt}${output}").into()
 }
 
-fn hash(argon2: &Argon2<'_>, password: &Secret) -> Result<String, PasswordError> {
-    argon2.hash_password(password.0.as_bytes()).map(|hash| hash.to_string()).map_err(PasswordError::Hash)
+fn hash(argon2: &Argon2<'_>, password: &Secret, memory: &mut Memory) -> password_hash::Result<PasswordHash> {
+    let salt = Salt::new(&password_hash::try_generate_salt()?)?;
+    Ok(PasswordHash {
+        algorithm: ARGON2ID_IDENT,
+        version: Some(Version::V0x13.into()),
+        params: ParamsString::try_from(argon2.params())?,
+        hash: Some(output(argon2, password, &salt, memory)?),
+        salt: Some(salt),
+    })
 }
 
-fn verify(argon2: &Argon2<'_>, password: &Secret, stored: Option<&str>, decoy: &str) -> bool {
-    match stored.map(|text| compare(argon2, password, text)) {
+fn verify(password: &Secret, stored: Option<&str>, decoy: &str, memory: &mut Memory) -> bool {
+    match stored.map(|text| compare(password, text, memory)) {
         Some(Ok(matches)) => return matches,
         Some(Err(error)) => tracing::error!(%error, "a stored password hash cannot be used"),
         None => {}
     }
     // For its cost alone: nobody may tell from the time that there was nothing to compare with.
-    let _ = compare(argon2, password, decoy);
+    let _ = compare(password, decoy, memory);
     false
 }
 
-fn compare(argon2: &Argon2<'_>, password: &Secret, stored: &str) -> password_hash::Result<bool> {
+/// As the hash says that it was made. Outputs are compared in constant time.
+fn compare(password: &Secret, stored: &str, memory: &mut Memory) -> password_hash::Result<bool> {
     let hash = PasswordHash::new(stored)?;
-    if hash.salt.is_none() || hash.hash.is_none() {
+    let (Some(salt), Some(expected)) = (&hash.salt, &hash.hash) else {
         return Err(password_hash::Error::EncodingInvalid);
-    }
-    match argon2.verify_password(password.0.as_bytes(), &hash) {
-        Ok(()) => Ok(true),
-        Err(password_hash::Error::PasswordInvalid) => Ok(false),
-        Err(error) => Err(error),
-    }
+    };
+    let algorithm = Algorithm::try_from(hash.algorithm.as_str())?;
+    let version = hash.version.map(Version::try_from).transpose()?.unwrap_or_default();
+    let argon2 = Argon2::new(algorithm, version, Params::try_from(&hash)?);
+    Ok(output(&argon2, password, salt, memory)? == *expected)
+}
+
+fn output(argon2: &Argon2<'_>, password: &Secret, salt: &[u8], memory: &mut Memory) -> password_hash::Result<Output> {
+    let length = argon2.params().output_len().unwrap_or(Params::DEFAULT_OUTPUT_LEN);
+    let mut buffer = [0; Output::MAX_LENGTH];
+    let out = buffer.get_mut(..length).ok_or(password_hash::Error::OutputSize)?;
+    let blocks = memory.blocks(argon2.params().block_count())?;
+    argon2.hash_password_into_with_memory(password.0.as_bytes(), salt, out, blocks)?;
+    Output::new(out).map_err(Into::into)
 }
 
 #[cfg(test)]
@@ -324,6 +364,36 @@ mod tests {
         assert!(!passwords.verify(&password, None).await.unwrap());
     }
 
+    #[test]
+    fn what_the_memory_held_before_makes_no_difference() {
+        let mut used = Memory::default();
+        let (password, larger) = (secret("correct horse battery"), Cost::new(64, 2, 2).unwrap());
+        for Cost(params) in [Cost::new(8, 1, 1).unwrap(), larger, Cost::new(16, 3, 1).unwrap()] {
+            let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
+            let outputs = [&mut used, &mut Memory::default()].map(|m| output(&argon2, &password, &[7; 16], m).unwrap());
+            assert_eq!(outputs[0], outputs[1]);
+        }
+        assert_eq!(used.0.len(), 64, "in blocks of 1 KiB, the most that was needed");
+    }
+
+    /// RFC 9106 has no vector without secret and associated data: this one is of the reference implementation's `test.c`.
+    #[test]
+    fn a_hash_of_the_reference_implementation_is_known() {
+        let stored = "$argon2id$v=19$m=65536,t=2,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc";
+        let compared = |text: &str| compare(&secret(text), stored, &mut Memory::default());
+        assert_eq!((compared("password"), compared("passwore")), (Ok(true), Ok(false)));
+    }
+
+    #[tokio::test]
+    async fn work_that_panics_is_abandoned_and_the_thread_goes_on() {
+        let passwords = Passwords::with_cost(1, Cost::new(8, 1, 1).unwrap());
+        let abandoned = passwords.work(|_| -> () { panic!("on purpose") }).await;
+        assert!(matches!(abandoned, Err(PasswordError::Abandoned)));
+        let hash = passwords.hash(&secret("correct horse battery")).await.unwrap();
+        assert!(passwords.verify(&secret("correct horse battery"), Some(&hash)).await.unwrap());
+        assert_eq!(passwords.threads.load(Ordering::Relaxed), 1);
+    }
+
     #[tokio::test]
     async fn damaged_hashes_match_nothing() {
         let passwords = cheap();
@@ -334,7 +404,7 @@ mod tests {
             assert!(!passwords.verify(&secret("correct horse battery"), Some(damaged)).await.unwrap(), "{damaged}");
         }
         for damaged in ["", "hello", without_output] {
-            assert!(compare(&passwords.argon2, &secret("x"), damaged).is_err() && passwords.needs_rehash(damaged));
+            assert!(compare(&secret("x"), damaged, &mut Memory::default()).is_err() && passwords.needs_rehash(damaged));
         }
     }
 
@@ -342,7 +412,7 @@ mod tests {
     fn the_decoy_costs_what_a_real_hash_costs() {
         for passwords in [Passwords::new(1), cheap()] {
             assert!(!passwords.needs_rehash(&passwords.decoy));
-            let compared = compare(&passwords.argon2, &secret("x"), &passwords.decoy);
+            let compared = compare(&secret("x"), &passwords.decoy, &mut Memory::default());
             assert_eq!(compared, Ok(false), "hashed in full, then found different");
         }
     }
@@ -375,7 +445,7 @@ mod tests {
         let jobs: Vec<_> = (0..room)
             .map(|_| {
                 let (passwords, gate) = (passwords.clone(), gate.clone());
-                tokio::spawn(async move { passwords.work(move || gate.lock().unwrap().recv().unwrap()).await })
+                tokio::spawn(async move { passwords.work(move |_| gate.lock().unwrap().recv().unwrap()).await })
             })
             .collect();
         while passwords.room.available_permits() > 0 || passwords.workers.available_permits() > 0 {
@@ -399,7 +469,7 @@ mod tests {
         let (release, gate) = std::sync::mpsc::channel::<()>();
         let caller = tokio::spawn({
             let passwords = passwords.clone();
-            async move { passwords.work(move || gate.recv()).await }
+            async move { passwords.work(move |_| gate.recv()).await }
         });
         while passwords.workers.available_permits() == 2 {
             tokio::task::yield_now().await;
