@@ -213,7 +213,9 @@ impl Error {
                 problem.insert("current_version".into(), json!(current));
                 "Read the record again and decide anew.".into()
             }
-            Self::Overtaken | Self::Overloaded | Self::Closed => "Nothing was done; the same request may be sent again.".into(),
+            Self::Overtaken | Self::Overloaded | Self::Closed => {
+                "Nothing was done; the same request may be sent again.".into()
+            }
             Self::LogHalted(_) => {
                 "Records can be read and changed; their events wait for their place in the log.".into()
             }

@@ -2,7 +2,10 @@
 //!
 //! Hashing is meant to be costly, so it is also the cheapest way to exhaust the service: at most so many run at once, at most
 //! so many wait, none of them for long, and whoever comes on top of that is told so at once. An unknown person costs the same as a known one.
-use crate::fault::{Faults, check_text, pointer, wrong_type};
+mod secret;
+
+pub use secret::{LONGEST_PASSWORD, SHORTEST_PASSWORD, Secret, check_policy};
+
 use argon2::{
     ARGON2ID_IDENT, Algorithm, Argon2, Block, Params, PasswordHash, Version,
     password_hash::{
@@ -12,9 +15,8 @@ use argon2::{
 };
 use async_channel::{Receiver, Sender};
 use base64::{Engine, engine::general_purpose::STANDARD_NO_PAD};
-use deserr::{Deserr, IntoValue, Value, ValuePointerRef};
 use std::{
-    fmt, io,
+    io,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc,
@@ -27,84 +29,11 @@ use tokio::{
     sync::{Semaphore, oneshot},
     time::timeout,
 };
-use utoipa::{
-    PartialSchema, ToSchema,
-    openapi::{
-        RefOr,
-        schema::{KnownFormat, ObjectBuilder, Schema, SchemaFormat, Type},
-    },
-};
 
-/// The shortest new password, in Unicode scalar values.
-pub const SHORTEST_PASSWORD: usize = 12;
-/// The longest password, in Unicode scalar values.
-pub const LONGEST_PASSWORD: usize = 1024;
 /// How many may wait for each one that is being worked on; at some 30 ms each, the last of them waits a second.
 pub const WAITING_PER_WORKER: usize = 32;
 /// How long one may wait, on a machine that is slower than that or has other work too.
 const PATIENCE: Duration = Duration::from_millis(900);
-
-/// A password as somebody typed it: 1 to 1 024 Unicode scalar values without NUL when read from a body. Never printed.
-#[derive(Clone)]
-pub struct Secret(String);
-
-impl Secret {
-    /// The text itself. Every use of this is a place to look at twice.
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-}
-impl From<String> for Secret {
-    fn from(text: String) -> Self {
-        Self(text)
-    }
-}
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Secret(…)")
-    }
-}
-impl Deserr<Faults> for Secret {
-    fn deserialize_from_value<V: IntoValue>(value: Value<V>, location: ValuePointerRef<'_>) -> Result<Self, Faults> {
-        match value {
-            Value::String(text) => match check_length(&text, 1) {
-                Ok(()) => Ok(Self(text)),
-                Err((code, message)) => Err(Faults::at(pointer(location), code, message)),
-            },
-            other => Err(wrong_type(other, "a string", location)),
-        }
-    }
-}
-impl PartialSchema for Secret {
-    fn schema() -> RefOr<Schema> {
-        ObjectBuilder::new()
-            .schema_type(Type::String)
-            .format(Some(SchemaFormat::KnownFormat(KnownFormat::Password)))
-            .min_length(Some(1))
-            .max_length(Some(LONGEST_PASSWORD))
-            .write_only(true)
-            .into()
-    }
-}
-impl ToSchema for Secret {}
-
-/// Whether a *new* password may be taken: 12 to 1 024 Unicode scalar values, no NUL, and no rule on what it is composed of
-/// (NIST SP 800-63B). Gives the fault's code and sentence otherwise. Existing passwords are never held against it.
-///
-/// # Errors
-/// `too_short`, `too_long` or `invalid_character`, with a sentence that does not repeat the password.
-pub fn check_policy(password: &Secret) -> Result<(), (&'static str, String)> {
-    check_length(&password.0, SHORTEST_PASSWORD)
-}
-
-/// As [`check_text`], except that blanks count like any character.
-fn check_length(text: &str, min: usize) -> Result<(), (&'static str, String)> {
-    check_text(text, 0, LONGEST_PASSWORD)?;
-    if text.chars().count() < min {
-        return Err(("too_short", format!("must be at least {min} characters long")));
-    }
-    Ok(())
-}
 
 /// Why a password was neither hashed nor compared.
 #[derive(Debug, thiserror::Error)]
@@ -333,15 +262,13 @@ fn output(argon2: &Argon2<'_>, password: &Secret, salt: &[u8], memory: &mut Memo
     let mut buffer = [0; Output::MAX_LENGTH];
     let out = buffer.get_mut(..length).ok_or(password_hash::Error::OutputSize)?;
     let blocks = memory.blocks(argon2.params().block_count())?;
-    argon2.hash_password_into_with_memory(password.0.as_bytes(), salt, out, blocks)?;
+    argon2.hash_password_into_with_memory(password.expose().as_bytes(), salt, out, blocks)?;
     Output::new(out).map_err(Into::into)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fault::read;
-    use serde_json::json;
 
     fn cheap() -> Passwords {
         Passwords::with_cost(2, Cost::new(8, 1, 1).unwrap())
@@ -482,41 +409,5 @@ mod tests {
         while passwords.workers.available_permits() < 2 {
             tokio::task::yield_now().await;
         }
-    }
-
-    #[test]
-    fn a_new_password_has_a_length_and_nothing_else() {
-        for good in ["            ", "aaaaaaaaaaaa", "пароль-пароль", &"🔑".repeat(12), &"x".repeat(1024)]
-        {
-            assert_eq!(check_policy(&secret(good)), Ok(()));
-        }
-        for (bad, code) in [
-            (String::new(), "too_short"),
-            ("elevenchars".into(), "too_short"),
-            ("🔑".repeat(11), "too_short"),
-            ("x".repeat(1025), "too_long"),
-            ("with a NUL \0 inside".into(), "invalid_character"),
-        ] {
-            assert_eq!(check_policy(&Secret(bad)).unwrap_err().0, code);
-        }
-    }
-
-    #[test]
-    fn a_secret_is_read_strictly_and_never_printed() {
-        let read_code = |value| read::<Secret>(value).unwrap_err().0[0].code;
-        assert_eq!(read::<Secret>(json!("short")).unwrap().expose(), "short");
-        assert_eq!(read_code(json!("")), "too_short");
-        assert_eq!(read_code(json!("x".repeat(1025))), "too_long");
-        assert_eq!(read_code(json!("a\0b")), "invalid_character");
-        assert_eq!(read_code(json!(7)), "wrong_type");
-        assert_eq!(format!("{:?}", secret("hunter2")), "Secret(…)");
-    }
-
-    #[test]
-    fn the_schema_is_a_password_that_is_only_written() {
-        let schema = serde_json::to_value(Secret::schema()).unwrap();
-        let expected =
-            json!({ "type": "string", "format": "password", "minLength": 1, "maxLength": 1024, "writeOnly": true });
-        assert_eq!(schema, expected);
     }
 }

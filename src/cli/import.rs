@@ -231,10 +231,10 @@ async fn import_one(
     }
 }
 
-/// The NCT id was given in the meantime, or the queue was full.
+/// The NCT id was given in the meantime, others were faster time and again, or the queue was full.
 fn is_lost_race(e: &Error) -> bool {
     match e {
-        Error::Overloaded => true,
+        Error::Overtaken | Error::Overloaded => true,
         Error::Refused { code, detail, .. } => *code == Code::Conflict && detail == crate::trial::change::TAKEN,
         _ => e.is_unique_violation(),
     }

@@ -112,7 +112,7 @@ pub struct CheckProof {
 #[derive(Debug, Args)]
 #[command(group(ArgGroup::new("cause").required(true).multiple(true).args(["seen", "force"])))]
 pub struct Continue {
-    /// The last checkpoint that somebody has kept of the log, which then says what was lost
+    /// The last checkpoint that somebody has kept of the log, which then says what was lost; `-` for standard input
     #[arg(long, value_name = "FILE")]
     pub seen: Option<PathBuf>,
     /// Even though nothing shows that anything was lost

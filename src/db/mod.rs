@@ -158,8 +158,8 @@ impl Db {
     /// Runs a closure in a transaction and answers once that is on disk. It may be run more than once.
     ///
     /// # Errors
-    /// What the closure says, [`Error::Overloaded`] when it is not begun in time, [`Error::NotCommitted`] when the commit
-    /// fails.
+    /// What the closure says, [`Error::Overloaded`] when it is not begun in time, [`Error::Overtaken`] when it was overtaken
+    /// time and again, [`Error::NotCommitted`] when the commit fails.
     pub async fn write<T, F>(&self, f: F) -> Result<T>
     where
         F: Fn(&mut Conn) -> Result<T> + Send + 'static,

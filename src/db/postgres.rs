@@ -105,7 +105,6 @@ impl Worker {
 fn told(e: Error) -> Error {
     match e {
         // Where transactions stood in each other's way to the last attempt, nothing was done either.
-        Error::Overtaken => Error::Overloaded,
         Error::Database(_) if e.lost_connection() || e.wants_retry() => Error::Overloaded,
         e => e,
     }

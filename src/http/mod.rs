@@ -22,7 +22,6 @@ pub mod problem;
 use crate::{Error, Result, id::Key, vocabulary::RecordKind};
 use actix_web::{HttpRequest, HttpResponse, http::header};
 use serde::Serialize;
-use std::collections::BTreeMap;
 
 /// The record a path names.
 ///
@@ -112,6 +111,6 @@ pub fn only<V>(mut views: Vec<V>) -> Result<V> {
 }
 
 /// 200 with `{data: […]}`.
-pub fn data(data: &impl Serialize) -> HttpResponse {
-    HttpResponse::Ok().json(BTreeMap::from([("data", data)]))
+pub fn data<T: Serialize>(data: Vec<T>) -> HttpResponse {
+    HttpResponse::Ok().json(openapi::DataOf { data })
 }

@@ -211,12 +211,7 @@ fn insert(conn: &mut Conn, event: &Event, columns: &Columns<'_>) -> Result<()> {
         events::salt.eq(&event.salt[..]),
         events::payload.eq(&event.payload),
     );
-    let enqueued: i64 = diesel::insert_into(events::table)
-        .values(row)
-        .returning(events::enqueued)
-        .get_result(conn)
-        .map_err(Error::from)
-        .map_err(|e| if e.is_unique_violation() { Error::Overtaken } else { e })?;
+    let enqueued: i64 = diesel::insert_into(events::table).values(row).returning(events::enqueued).get_result(conn)?;
     diesel::insert_into(event_pending::table).values(event_pending::enqueued.eq(enqueued)).execute(conn)?;
     Ok(())
 }

@@ -135,7 +135,7 @@ fn segment(request: &HttpRequest, name: &str) -> String {
 async fn list(who: Guard<Read>, request: HttpRequest) -> Result<HttpResponse> {
     params::none(&request)?;
     let lifecycles = who.read(|conn, _| views(&store::list(conn)?)).await?;
-    Ok(http::data(&lifecycles))
+    Ok(http::data(lifecycles))
 }
 
 /// Every version of one lifecycle.
@@ -146,7 +146,7 @@ async fn list_versions(who: Guard<Read>, request: HttpRequest) -> Result<HttpRes
     params::none(&request)?;
     let name = segment(&request, "name");
     let versions = who.read(move |conn, _| named(&store::versions(conn, &name)?, &name)).await?;
-    Ok(http::data(&versions))
+    Ok(http::data(versions))
 }
 
 /// One version of one lifecycle.

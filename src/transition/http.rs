@@ -51,7 +51,7 @@ pub async fn offered<M: Movable + 'static>(who: Guard<Read>, request: HttpReques
     http::params::none(&request)?;
     let key = http::key(&request, M::KIND)?;
     let moves = who.read(move |conn, who| offers::<M>(conn, who, key)).await?;
-    Ok(http::data(&moves))
+    Ok(http::data(moves))
 }
 
 /// Makes a move.

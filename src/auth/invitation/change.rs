@@ -35,7 +35,7 @@ pub fn invite(conn: &mut Conn, context: &Context, person: &Person) -> Result<(Pe
     }
     let expires_at = context.at.plus_seconds(super::LIFETIME_SECONDS);
     let issued = FieldChange { field: FIELD.into(), before: Value::Null, after: told(expires_at) };
-    // The event first: of two who invite at once the second finds the person changed.
+    // The event first: of two who invite at once the second begins anew, and ends the invitation of the first.
     let person = person::change::record_access(conn, context, person.id, &[issued])?;
     Ok((person.clone(), welcome(conn, context, &person)?))
 }

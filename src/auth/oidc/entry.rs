@@ -28,17 +28,15 @@ fn context(app: &App, request: Uuid) -> Context {
     Context { log: app.db.log().into(), person: None, authn: Authn::Oidc, at: app.clock.now(), request }
 }
 
-/// Runs a closure in a transaction, and once more where somebody else came in under the same name at the same moment, or
-/// the same person did in another tab: then they are known, and what they were given is there.
+/// Runs a closure in a transaction, and once more where somebody came in under the same name at the same moment: then they
+/// are known, and what they were given is there.
 async fn arriving<T, F>(app: &App, arrive: F) -> Result<T>
 where
     F: Fn(&mut Conn) -> Result<T> + Clone + Send + 'static,
     T: Send + 'static,
 {
     match app.db.write(arrive.clone()).await {
-        Err(e) if e.is_unique_violation() || matches!(e.code(), Code::Conflict | Code::VersionMismatch) => {
-            app.db.write(arrive).await
-        }
+        Err(e) if e.is_unique_violation() || e.code() == Code::Conflict => app.db.write(arrive).await,
         done => done,
     }
 }

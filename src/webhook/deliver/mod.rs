@@ -244,6 +244,8 @@ async fn with_work(app: &App) -> Result<Vec<WebhookId>> {
 /// What came of the tries that are made together.
 #[derive(Default)]
 struct Together {
+    /// There is only one: the receiver has not just answered.
+    alone: bool,
     /// No other is begun.
     stop: AtomicBool,
     /// One was answered, however.
@@ -281,7 +283,7 @@ async fn serve(app: &App, id: WebhookId) -> Result<usize> {
             continue;
         }
         due.truncate(most);
-        let together = Together::default();
+        let together = Together { alone: most == 1, ..Together::default() };
         let sent: Vec<Result<bool>> =
             stream::iter(due).map(|one| deliver(app, claim, one, &together)).buffer_unordered(AT_ONCE).collect().await;
         for one in sent {
@@ -332,7 +334,7 @@ fn take_up(
 async fn deliver(app: &App, claim: Claim, one: Delivery, together: &Together) -> Result<bool> {
     let noted = match tried(app, claim, one, together).await {
         Ok(None) => return Ok(false),
-        Ok(Some(tried)) => note(app, claim, &tried).await,
+        Ok(Some(tried)) => note(app, claim, &tried, together.alone).await,
         Err(error) => Err(error),
     };
     if !matches!(noted, Ok(true)) {
@@ -386,14 +388,14 @@ async fn next(app: &App, claim: Claim, enqueued: i64) -> Result<Next> {
 }
 
 /// Notes what came of a try, if need be again; false where another node has the webhook meanwhile.
-async fn note(app: &App, claim: Claim, tried: &Delivery) -> Result<bool> {
+async fn note(app: &App, claim: Claim, tried: &Delivery, alone: bool) -> Result<bool> {
     let mut pauses = NOTED_AGAIN_AFTER.iter();
     loop {
         let tried = tried.clone();
         let noted = app.db.write(move |conn| {
             let held = store::renew(conn, claim)?;
             if held {
-                store::note(conn, &tried)?;
+                store::note(conn, &tried, alone)?;
             }
             Ok(held)
         });

@@ -292,12 +292,12 @@ pub fn waiting(conn: &mut Conn, webhook: WebhookId) -> Result<Vec<Delivery>> {
 }
 
 /// Notes what came of a try. What was asked for again meanwhile stays as it is. What waited for a whole day beside one that is
-/// put aside is put aside with it, if it is of the same record, or if the receiver does not answer at all: it would otherwise
-/// have a day of its own, and what is behind it another one.
+/// put aside is put aside with it, if it is of the same record, or if `alone` it was sent to a receiver that does not answer at
+/// all: it would otherwise have a day of its own, and what is behind it another one.
 ///
 /// # Errors
 /// What the database says.
-pub fn note(conn: &mut Conn, tried: &Delivery) -> Result<()> {
+pub fn note(conn: &mut Conn, tried: &Delivery, alone: bool) -> Result<()> {
     let row = webhook_delivery::table
         .filter(webhook_delivery::id.eq(tried.id))
         .filter(webhook_delivery::round.eq(tried.round))
@@ -313,18 +313,18 @@ pub fn note(conn: &mut Conn, tried: &Delivery) -> Result<()> {
     );
     let is_noted = diesel::update(row).set(outcome).execute(conn)? == 1;
     match tried.settled_at.filter(|_| is_noted && tried.state == DeliveryState::Parked) {
-        Some(at) => park_beside(conn, tried, at),
+        Some(at) => park_beside(conn, tried, alone && tried.is_unanswered(), at),
         None => Ok(()),
     }
 }
 
-fn park_beside(conn: &mut Conn, parked: &Delivery, at: Time) -> Result<()> {
+fn park_beside(conn: &mut Conn, parked: &Delivery, all: bool, at: Time) -> Result<()> {
     let beside = webhook_delivery::webhook_id
         .eq(parked.webhook_id)
         .and(webhook_delivery::state.eq(DeliveryState::Pending))
         .and(webhook_delivery::created_at.lt(at.plus_seconds(-TRIED_FOR_SECONDS)));
     let aside = (webhook_delivery::state.eq(DeliveryState::Parked), webhook_delivery::settled_at.eq(Some(at)));
-    if parked.is_unanswered() {
+    if all {
         diesel::update(webhook_delivery::table.filter(beside)).set(aside).execute(conn)?;
     } else {
         let behind = beside.and(webhook_delivery::record_id.eq(parked.record_id));

@@ -230,7 +230,7 @@ pub fn world(app: &TestApp) -> World {
     w.put("ownership-transfers", "zz-transfer-reason", false, &transfer);
 
     // A webhook of somebody else's.
-    let hook = json!({ "name": "zz-hook-crane", "url": "https://hooks.example.org/", "owner_id": w.ada.id });
+    let hook = json!({ "name": "zz-hook-crane", "url": "https://127.0.0.1:1/", "owner_id": w.ada.id });
     let hook = w.admin.post("/v1/webhooks", hook).expect(201);
     w.put("webhooks", "zz-hook-crane", false, &hook);
 

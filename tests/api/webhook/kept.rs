@@ -1,5 +1,5 @@
 //! What is kept of a webhook: its address as it was checked, its place in the log, what waits for it, and how much of all that.
-use super::{deliver, hurry, path, scene, states, subscribe};
+use super::{NOBODY, deliver, hurry, path, scene, states, subscribe};
 use crate::{
     ledger::{by_force, settled},
     support::{TestApp, on_both_engines},
@@ -7,7 +7,6 @@ use crate::{
 use benchside::{db::schema::webhook_delivery, housekeeping::sweep, webhook::MOST_WEBHOOKS};
 use diesel::prelude::*;
 use serde_json::json;
-use std::net::TcpListener;
 
 on_both_engines!(
     an_address_is_kept_and_asked_for_as_it_was_checked,
@@ -52,8 +51,7 @@ fn what_waits_behind_one_that_is_put_aside_goes_with_it(app: &TestApp) {
 
 fn what_waits_for_a_receiver_that_is_not_there_goes_together(app: &TestApp) {
     let s = scene(app);
-    let nobody = format!("http://{}/", TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap());
-    let new = json!({ "name": "Silent", "url": nobody, "kinds": ["discovery"] });
+    let new = json!({ "name": "Silent", "url": NOBODY, "kinds": ["discovery"] });
     let webhook = s.admin.post("/v1/webhooks", new).expect(201);
     (0..3).for_each(|n| drop(s.logs(&format!("Unheard {n}"), json!({}))));
     assert_eq!(deliver(app), 1, "one is enough to know");

@@ -34,6 +34,9 @@ on_both_engines!(
     a_webhook_goes_on_in_a_new_generation,
 );
 
+/// Where nobody listens.
+const NOBODY: &str = "http://127.0.0.1:1/";
+
 /// HMAC-SHA-256 (RFC 2104), written out: the service's own is not asked.
 fn hmac(key: &[u8], message: &[u8]) -> Vec<u8> {
     let mut block = [0; 64];

@@ -1,5 +1,5 @@
 //! The worker that delivers by itself: nobody waits for a slow receiver or a silent one, and at the end nothing is lost.
-use super::{Received, Receiver, Scene, deliver, path, scene, states, subscribe};
+use super::{NOBODY, Received, Receiver, Scene, deliver, path, scene, states, subscribe};
 use crate::{
     ledger::settled,
     support::{Actor, Reply, TestApp, on_both_engines},
@@ -8,7 +8,6 @@ use benchside::{app::App, webhook::deliver::keep};
 use serde_json::json;
 use std::{
     collections::BTreeSet,
-    net::TcpListener,
     sync::{Arc, atomic::Ordering, mpsc},
     thread::{JoinHandle, sleep},
     time::{Duration, Instant},
@@ -103,9 +102,7 @@ fn ends(app: &TestApp, worker: JoinHandle<()>) {
 
 fn a_silent_receiver_is_given_a_rest_that_grows(app: &TestApp) {
     let s = scene(app);
-    // Nobody listens there any more.
-    let nobody = format!("http://{}/", TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap());
-    let new = json!({ "name": "Silent", "url": nobody, "kinds": ["discovery"] });
+    let new = json!({ "name": "Silent", "url": NOBODY, "kinds": ["discovery"] });
     let silent = s.admin.post("/v1/webhooks", new).expect(201);
     let heard = subscribe(&s.admin, &s.receiver, json!({ "kinds": ["discovery"] }));
     for n in 0..EVENTS {
