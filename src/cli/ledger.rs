@@ -71,7 +71,7 @@ pub struct Export {
 pub struct Verify {
     /// An export; without it the database is checked
     pub dir: Option<PathBuf>,
-    /// A checkpoint kept elsewhere, which the log must contain
+    /// A checkpoint kept elsewhere, which the log must contain; `-` for standard input
     #[arg(long, value_name = "FILE")]
     pub checkpoint: Option<PathBuf>,
     /// The verifier key [default: that of the keys folder; of a database without one, the key it names itself]

@@ -76,7 +76,7 @@ impl From<Subscription> for SubscriptionView {
 async fn list(who: Guard<Read>, request: HttpRequest) -> Result<HttpResponse> {
     http::params::none(&request)?;
     let found = who.read(|conn, who| store::of(conn, who.id)).await?;
-    Ok(http::data(found.into_iter().map(SubscriptionView::from).collect::<Vec<_>>()))
+    Ok(http::data(found.into_iter().map(SubscriptionView::from).collect()))
 }
 
 /// Follows a record, a lab or a condition, from the next event on. A person has at most 500 subscriptions.

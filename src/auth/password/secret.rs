@@ -14,6 +14,7 @@ use utoipa::{
 pub const SHORTEST_PASSWORD: usize = 12;
 /// The longest password, in Unicode scalar values.
 pub const LONGEST_PASSWORD: usize = 1024;
+
 /// A password as somebody typed it: 1 to 1 024 Unicode scalar values without NUL when read from a body. Never printed.
 #[derive(Clone)]
 pub struct Secret(String);

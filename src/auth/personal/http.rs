@@ -79,7 +79,7 @@ impl NewTokenView {
 async fn list(who: Guard<OwnAccess>, request: HttpRequest) -> Result<HttpResponse> {
     http::params::none(&request)?;
     let tokens = who.read(|conn, who| store::list(conn, who.id, who.at)).await?;
-    Ok(http::data(tokens.into_iter().map(TokenView::from).collect::<Vec<_>>()))
+    Ok(http::data(tokens.into_iter().map(TokenView::from).collect()))
 }
 
 /// Makes a token for scripts. It can read and change what its scopes and its owner's roles allow; it cannot sign, and

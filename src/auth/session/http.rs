@@ -174,7 +174,7 @@ async fn list(who: Guard<OwnAccess>, request: HttpRequest) -> Result<HttpRespons
         last_used_at: session.last_used_at,
         expires_at: session.expires_at,
     };
-    Ok(http::data(sessions.into_iter().map(view).collect::<Vec<_>>()))
+    Ok(http::data(sessions.into_iter().map(view).collect()))
 }
 
 /// Ends a session of one's own.
